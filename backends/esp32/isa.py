@@ -1,0 +1,210 @@
+"""The instruction set, defined once: everything that names an opcode follows from `OPCODES`.
+
+`python -m ternc.backends.esp32.generate --write` regenerates `runtime_c/src/ternc_isa.h` (argument
+structs, X-macro, kernel declarations) and the table in `runtime_c/BYTECODE.md`; `--check` fails
+when either is stale. Codes are never reused; a changed meaning raises `revision`.
+
+Adding an instruction: one `Opcode` here, `--write`, one kernel in `runtime_c/src/kernels/`, and
+the lowering function that emits it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What one 32-bit operand word holds; the value is its letter in the C `kinds` string."""
+
+    IN = "i"  # index of a tensor that is read (any region)
+    OUT = "o"  # index of a tensor that is written (never constants)
+    CONST = "c"  # index of a tensor in the constants region
+    SCRATCH = "s"  # index of a tensor that the kernel may use as it likes
+    U32 = "u"
+    I32 = "j"
+    F32 = "f"
+
+
+TENSOR_KINDS = frozenset({Kind.IN, Kind.OUT, Kind.CONST, Kind.SCRATCH})
+NO_TENSOR = 0xFFFFFFFF  # an optional tensor operand that is absent
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One operand; `optional` tensors may be `NO_TENSOR` (upper-case letter in `kinds`)."""
+
+    name: str
+    kind: Kind
+    optional: bool = False
+
+    @property
+    def letter(self) -> str:
+        return self.kind.value.upper() if self.optional else self.kind.value
+
+
+@dataclass(frozen=True, slots=True)
+class Opcode:
+    """One instruction: `aliases` lists (input, output) pairs that may share memory exactly."""
+
+    code: int
+    name: str
+    operands: tuple[Operand, ...]
+    synopsis: str
+    aliases: tuple[tuple[str, str], ...] = ()
+    revision: int = 1
+
+    @property
+    def kinds(self) -> str:
+        return "".join(operand.letter for operand in self.operands)
+
+
+def _operands(spec: str) -> tuple[Operand, ...]:
+    """`"x:i w:c b:C y:o n:u"` as operands (an upper-case letter marks an optional tensor)."""
+    out = []
+    for item in spec.split():
+        name, letter = item.split(":")
+        out.append(Operand(name, Kind(letter.lower()), optional=letter.isupper()))
+    return tuple(out)
+
+
+def _numbered(prefix: str, count: int, letter: str) -> str:
+    return " ".join(f"{prefix}{i}:{letter}" for i in range(count))
+
+
+RANK = 6  # of the n-dimensional instructions; unused leading dims are 1, their strides 0
+
+_IMAGE = "n:u in_h:u in_w:u in_c:u out_h:u out_w:u out_c:u"
+_WINDOW = (
+    "kernel_h:u kernel_w:u stride_h:u stride_w:u dilation_h:u dilation_w:u pad_top:j pad_left:j"
+)
+_CONV = f"{_IMAGE} {_WINDOW} up_h:u up_w:u groups:u"
+_DENSE = "rows:u in_features:u out_features:u"
+_ND2 = " ".join((_numbered("d", RANK, "u"), _numbered("xs", RANK, "j"), _numbered("ys", RANK, "j")))
+_ND_AB = " ".join(
+    (_numbered("d", RANK, "u"), _numbered("as", RANK, "j"), _numbered("bs", RANK, "j"))
+)
+_POOL = f"n:u in_h:u in_w:u c:u out_h:u out_w:u {_WINDOW}"
+_MATMUL = (
+    "batch0:u batch1:u rows:u inner:u cols:u a_batch0:u a_batch1:u a_row:u a_inner:u"
+    " b_batch0:u b_batch1:u b_inner:u b_col:u"
+)
+_REQUANT = "shift:u lo:j hi:j"
+_AXIS = "outer:u n:u inner:u"
+
+OPCODES: tuple[Opcode, ...] = (
+    # Multiply-accumulate layers. Images are NHWC; convolution weights [out_c][kh][kw][in_c/groups],
+    # dense weights [out_features][in_features]. Weight layouts: f32, w8 (int8), t2 (interchange
+    # 2-bit ternary, no row padding). Requantization (m, c, shift) is design.md's one definition:
+    # y = clamp((acc*m[o] + (c[o] << 16)) >> (16 + shift), lo, hi), acc = sum of w*x with padding
+    # taps reading x_zero. up_h/up_w > 1 stuff zeros between input rows/columns (ConvTranspose).
+    Opcode(0x01, "conv2d_f32", _operands(f"x:i w:c b:C y:o {_CONV} lo:f hi:f"),
+           "y = clamp(conv(x, w) + b), all float32"),
+    Opcode(0x02, "conv2d_f32_w8", _operands(f"x:i w:c m:c b:C y:o {_CONV} lo:f hi:f"),
+           "y = clamp(conv(x, w)*m[o] + b[o]), int8 weights, float32 activations"),
+    Opcode(0x03, "conv2d_f32_t2", _operands(f"x:i w:c m:c b:C y:o {_CONV} lo:f hi:f"),
+           "y = clamp(conv(x, w)*m[o] + b[o]), ternary weights, float32 activations"),
+    Opcode(0x04, "conv2d_i8", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_CONV} x_zero:j {_REQUANT}"),
+           "y = requant(conv(x, w - w_zero[o])), int8"),
+    Opcode(0x05, "conv2d_i8_t2", _operands(f"x:i w:c m:c c:c y:o {_CONV} x_zero:j {_REQUANT}"),
+           "y = requant(conv(x, w)), ternary weights, int8 activations"),
+    Opcode(0x06, "conv2d_i8f", _operands(f"x:i w:c w_zero:C m:c b:c y:o {_CONV} x_zero:j lo:f hi:f"),
+           "y = clamp(float(conv(x, w - w_zero[o]))*m[o] + b[o]), int8 in, float32 out"),
+    Opcode(0x07, "conv2d_i8f_t2", _operands(f"x:i w:c m:c b:c y:o {_CONV} x_zero:j lo:f hi:f"),
+           "y = clamp(float(conv(x, w))*m[o] + b[o]), ternary weights, int8 in, float32 out"),
+    Opcode(0x08, "dense_f32", _operands(f"x:i w:c b:C y:o {_DENSE} lo:f hi:f"),
+           "y = clamp(x w^T + b), all float32"),
+    Opcode(0x09, "dense_f32_w8", _operands(f"x:i w:c m:c b:C y:o {_DENSE} lo:f hi:f"),
+           "y = clamp((x w^T)*m[o] + b[o]), int8 weights, float32 activations"),
+    Opcode(0x0A, "dense_f32_t2", _operands(f"x:i w:c m:c b:C y:o {_DENSE} lo:f hi:f"),
+           "y = clamp((x w^T)*m[o] + b[o]), ternary weights, float32 activations"),
+    Opcode(0x0B, "dense_i8", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_DENSE} {_REQUANT}"),
+           "y = requant(x (w - w_zero[o])^T), int8"),
+    Opcode(0x0C, "dense_i8_t2", _operands(f"x:i w:c m:c c:c y:o {_DENSE} {_REQUANT}"),
+           "y = requant(x w^T), ternary weights, int8 activations"),
+    Opcode(0x0D, "dense_i8f", _operands(f"x:i w:c w_zero:C m:c b:c y:o {_DENSE} lo:f hi:f"),
+           "y = clamp(float(x (w - w_zero[o])^T)*m[o] + b[o]), int8 in, float32 out"),
+    Opcode(0x0E, "dense_i8f_t2", _operands(f"x:i w:c m:c b:c y:o {_DENSE} lo:f hi:f"),
+           "y = clamp(float(x w^T)*m[o] + b[o]), ternary weights, int8 in, float32 out"),
+    # Two activations: y[b0][b1][r][c] = sum_k a[b0*a_batch0 + b1*a_batch1 + r*a_row + k*a_inner]
+    # * b[b0*b_batch0 + b1*b_batch1 + k*b_inner + c*b_col]; strides in elements; y is dense.
+    Opcode(0x10, "matmul_f32", _operands(f"a:i b:i y:o {_MATMUL}"),
+           "y = a b, strided, float32"),
+    Opcode(0x11, "matmul_i8", _operands(f"a:i b:i y:o {_MATMUL} a_zero:j b_zero:j m:j c:j {_REQUANT}"),
+           "y = requant((a - a_zero)(b - b_zero)), int8; m and c scalar"),
+    # Elementwise. n-dimensional forms: dims d0..d5, element strides per tensor (0 broadcasts),
+    # y dense in row-major order of the dims.
+    Opcode(0x20, "binary_f32", _operands(f"a:i b:i y:o op:u {_ND_AB} lo:f hi:f"),
+           "y = clamp(a op b); op: 0 add 1 sub 2 mul 3 div 4 min 5 max 6 pow 7 prelu(a, slope b)",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x21, "add_i8", _operands(f"a:i b:i y:o {_ND_AB} ma:j mb:j c:j {_REQUANT}"),
+           "y = clamp((a*ma + b*mb + c) >> shift); the compiler proves int32 suffices",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x22, "mul_i8", _operands(f"a:i b:i y:o {_ND_AB} a_zero:j b_zero:j m:j c:j {_REQUANT}"),
+           "y = requant((a - a_zero)*(b - b_zero)), scalar m and c",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x23, "div_i8", _operands(f"a:i b:i y:o {_ND_AB} a_zero:j b_zero:j m:j zero:j {_REQUANT}"),
+           "y = clamp(floor(((a-a_zero)*m)/((b-b_zero) << shift) + 1/2) + zero); x/0: +-saturates, 0/0: zero",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x24, "affine_f32", _operands("x:i m:c b:c y:o outer:u channels:u inner:u lo:f hi:f"),
+           "y[i][ch][j] = clamp(x[i][ch][j]*m[ch] + b[ch])", aliases=(("x", "y"),)),
+    Opcode(0x25, "affine_i8", _operands(f"x:i m:c c:c y:o outer:u channels:u inner:u {_REQUANT}"),
+           "y[i][ch][j] = requant(x[i][ch][j]) with m[ch] (may be negative), c[ch]",
+           aliases=(("x", "y"),)),
+    Opcode(0x26, "prelu_i8", _operands(f"x:i m:c y:o outer:u channels:u inner:u x_zero:j m_pos:j c:j {_REQUANT}"),
+           "d = x - x_zero; y = requant(d) with multiplier d >= 0 ? m_pos : m[ch], scalar c",
+           aliases=(("x", "y"),)),
+    Opcode(0x27, "lut_i8", _operands("x:i table:c y:o count:u"),
+           "y = table[(uint8_t)x], any one-byte types (every int8 unary function)",
+           aliases=(("x", "y"),)),
+    Opcode(0x28, "unary_f32", _operands("x:i y:o op:u count:u alpha:f beta:f"),
+           "op: 0 clip(alpha, beta) 1 leaky_relu(alpha) 2 hard_sigmoid(alpha, beta) 3 hard_swish"
+           " 4 abs 5 neg 6 floor 7 ceil 8 round (half to even) 9 sign 10 reciprocal",
+           aliases=(("x", "y"),)),
+    Opcode(0x29, "sigmoid_f32", _operands("x:i y:o count:u"), "y = 1/(1 + exp(-x))", aliases=(("x", "y"),)),
+    Opcode(0x2A, "tanh_f32", _operands("x:i y:o count:u"), "y = tanh(x)", aliases=(("x", "y"),)),
+    Opcode(0x2B, "exp_f32", _operands("x:i y:o count:u"), "y = exp(x)", aliases=(("x", "y"),)),
+    Opcode(0x2C, "log_f32", _operands("x:i y:o count:u"), "y = log(x)", aliases=(("x", "y"),)),
+    Opcode(0x2D, "sqrt_f32", _operands("x:i y:o count:u"), "y = sqrt(x), correctly rounded", aliases=(("x", "y"),)),
+    Opcode(0x2E, "erf_f32", _operands("x:i y:o count:u"), "y = erf(x)", aliases=(("x", "y"),)),
+    Opcode(0x2F, "gelu_f32", _operands("x:i y:o count:u tanh:u"),
+           "y = gelu(x), exact (erf) or, with tanh = 1, the tanh approximation", aliases=(("x", "y"),)),
+    # Number formats.
+    Opcode(0x30, "quantize_i8", _operands("x:i y:o count:u scale:f zero:j lo:j hi:j"),
+           "y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero"),
+    Opcode(0x31, "dequantize_i8", _operands("x:i y:o count:u scale:f zero:j"),
+           "y = (x - zero)*scale"),
+    Opcode(0x32, "cast", _operands("x:i y:o count:u"),
+           "element type conversion as in ONNX Cast, int64 held as int32, out of range saturates"),
+    # Reductions and windows. Images NHWC.
+    Opcode(0x38, "maxpool_f32", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins"),
+    Opcode(0x39, "maxpool_i8", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins"),
+    Opcode(0x3A, "avgpool_f32", _operands(f"x:i y:o {_POOL} pad_bottom:j pad_right:j include_pad:u"),
+           "mean over the window; include_pad counts padding within the padded image"),
+    Opcode(0x3B, "avgpool_i8", _operands(f"x:i m:c y:o {_POOL} pad_bottom:j pad_right:j include_pad:u x_zero:j m_count:u c:j {_REQUANT}"),
+           "y = requant(sum(x - x_zero)) with multiplier m[m_count == 1 ? 0 : divisor - 1], scalar c"),
+    Opcode(0x3C, "softmax_f32", _operands(f"x:i y:o {_AXIS} log:u"),
+           "softmax (log: log-softmax) over the middle axis", aliases=(("x", "y"),)),
+    Opcode(0x3D, "softmax_i8", _operands(f"x:i table:c y:o {_AXIS} multiplier:u zero:j lo:j hi:j"),
+           "t = table[max - x]; y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero)",
+           aliases=(("x", "y"),)),
+    Opcode(0x3E, "layernorm_f32", _operands("x:i gamma:C beta:C y:o outer:u n:u epsilon:f"),
+           "y = (x - mean)/sqrt(var + epsilon)*gamma + beta over the last axis", aliases=(("x", "y"),)),
+    Opcode(0x3F, "layernorm_i8", _operands(f"x:i m:c c:c y:o outer:u n:u epsilon_lo:u epsilon_hi:u {_REQUANT}"),
+           "v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to within 1;"
+           " y = requant(a) with m[i], c[i]", aliases=(("x", "y"),)),
+    Opcode(0x40, "argmax_f32", _operands(f"x:i y:o {_AXIS} select_last:u minimum:u"),
+           "index (int32) of the maximum (minimum) over the middle axis"),
+    Opcode(0x41, "argmax_i8", _operands(f"x:i y:o {_AXIS} select_last:u minimum:u"),
+           "index (int32) of the maximum (minimum) over the middle axis"),
+    # Data movement, by element size (1, 2 or 4 bytes).
+    Opcode(0x48, "copy_nd", _operands(f"x:i y:o size:u x_offset:u y_offset:u {_ND2}"),
+           "y[y_offset + i.ys] = x[x_offset + i.xs] for every index i below the dims (in elements):"
+           " Transpose, Slice, Concat, Split, Expand, Pad"),
+    Opcode(0x49, "fill", _operands("y:o size:u value:u count:u"), "every element of y = value's low bytes"),
+    Opcode(0x4A, "gather", _operands("x:i indices:i y:o size:u outer:u axis:u inner:u n_indices:u"),
+           "y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then clamped"),
+)
+
+BY_NAME: dict[str, Opcode] = {opcode.name: opcode for opcode in OPCODES}
+BY_CODE: dict[int, Opcode] = {opcode.code: opcode for opcode in OPCODES}

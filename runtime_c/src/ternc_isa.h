@@ -1,0 +1,892 @@
+/* Generated from backends/esp32/isa.py by ternc.backends.esp32.generate: do not edit.
+ *
+ * Every operand is one 32-bit word, so an instruction's words are read through its struct.
+ * Operands that name tensors hold an index into the tensor table (TERNC_NONE: absent). */
+#ifndef TERNC_ISA_H
+#define TERNC_ISA_H
+
+#include <stdint.h>
+
+/* X(code, name, revision, operand words, operand kinds) */
+#define TERNC_OPCODES(X) \
+  X(0x01, conv2d_f32, 1, 24, "icCouuuuuuuuuuuuujjuuuff") \
+  X(0x02, conv2d_f32_w8, 1, 25, "iccCouuuuuuuuuuuuujjuuuff") \
+  X(0x03, conv2d_f32_t2, 1, 25, "iccCouuuuuuuuuuuuujjuuuff") \
+  X(0x04, conv2d_i8, 1, 28, "icCccouuuuuuuuuuuuujjuuujujj") \
+  X(0x05, conv2d_i8_t2, 1, 27, "icccouuuuuuuuuuuuujjuuujujj") \
+  X(0x06, conv2d_i8f, 1, 27, "icCccouuuuuuuuuuuuujjuuujff") \
+  X(0x07, conv2d_i8f_t2, 1, 26, "icccouuuuuuuuuuuuujjuuujff") \
+  X(0x08, dense_f32, 1, 9, "icCouuuff") \
+  X(0x09, dense_f32_w8, 1, 10, "iccCouuuff") \
+  X(0x0a, dense_f32_t2, 1, 10, "iccCouuuff") \
+  X(0x0b, dense_i8, 1, 12, "icCccouuuujj") \
+  X(0x0c, dense_i8_t2, 1, 11, "icccouuuujj") \
+  X(0x0d, dense_i8f, 1, 11, "icCccouuuff") \
+  X(0x0e, dense_i8f_t2, 1, 10, "icccouuuff") \
+  X(0x10, matmul_f32, 1, 16, "iiouuuuuuuuuuuuu") \
+  X(0x11, matmul_i8, 1, 23, "iiouuuuuuuuuuuuujjjjujj") \
+  X(0x20, binary_f32, 1, 24, "iiouuuuuuujjjjjjjjjjjjff") \
+  X(0x21, add_i8, 1, 27, "iiouuuuuujjjjjjjjjjjjjjjujj") \
+  X(0x22, mul_i8, 1, 28, "iiouuuuuujjjjjjjjjjjjjjjjujj") \
+  X(0x23, div_i8, 1, 28, "iiouuuuuujjjjjjjjjjjjjjjjujj") \
+  X(0x24, affine_f32, 1, 9, "iccouuuff") \
+  X(0x25, affine_i8, 1, 10, "iccouuuujj") \
+  X(0x26, prelu_i8, 1, 12, "icouuujjjujj") \
+  X(0x27, lut_i8, 1, 4, "icou") \
+  X(0x28, unary_f32, 1, 6, "iouuff") \
+  X(0x29, sigmoid_f32, 1, 3, "iou") \
+  X(0x2a, tanh_f32, 1, 3, "iou") \
+  X(0x2b, exp_f32, 1, 3, "iou") \
+  X(0x2c, log_f32, 1, 3, "iou") \
+  X(0x2d, sqrt_f32, 1, 3, "iou") \
+  X(0x2e, erf_f32, 1, 3, "iou") \
+  X(0x2f, gelu_f32, 1, 4, "iouu") \
+  X(0x30, quantize_i8, 1, 7, "ioufjjj") \
+  X(0x31, dequantize_i8, 1, 5, "ioufj") \
+  X(0x32, cast, 1, 3, "iou") \
+  X(0x38, maxpool_f32, 1, 16, "iouuuuuuuuuuuujj") \
+  X(0x39, maxpool_i8, 1, 16, "iouuuuuuuuuuuujj") \
+  X(0x3a, avgpool_f32, 1, 19, "iouuuuuuuuuuuujjjju") \
+  X(0x3b, avgpool_i8, 1, 26, "icouuuuuuuuuuuujjjjujujujj") \
+  X(0x3c, softmax_f32, 1, 6, "iouuuu") \
+  X(0x3d, softmax_i8, 1, 10, "icouuuujjj") \
+  X(0x3e, layernorm_f32, 1, 7, "iCCouuf") \
+  X(0x3f, layernorm_i8, 1, 11, "iccouuuuujj") \
+  X(0x40, argmax_f32, 1, 7, "iouuuuu") \
+  X(0x41, argmax_i8, 1, 7, "iouuuuu") \
+  X(0x48, copy_nd, 1, 23, "iouuuuuuuuujjjjjjjjjjjj") \
+  X(0x49, fill, 1, 4, "ouuu") \
+  X(0x4a, gather, 1, 8, "iiouuuuu")
+
+/* y = clamp(conv(x, w) + b), all float32 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t b;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  float lo;
+  float hi;
+} ternc_conv2d_f32_args;
+
+/* y = clamp(conv(x, w)*m[o] + b[o]), int8 weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  float lo;
+  float hi;
+} ternc_conv2d_f32_w8_args;
+
+/* y = clamp(conv(x, w)*m[o] + b[o]), ternary weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  float lo;
+  float hi;
+} ternc_conv2d_f32_t2_args;
+
+/* y = requant(conv(x, w - w_zero[o])), int8 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t w_zero;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_args;
+
+/* y = requant(conv(x, w)), ternary weights, int8 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_t2_args;
+
+/* y = clamp(float(conv(x, w - w_zero[o]))*m[o] + b[o]), int8 in, float32 out */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t w_zero;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  float lo;
+  float hi;
+} ternc_conv2d_i8f_args;
+
+/* y = clamp(float(conv(x, w))*m[o] + b[o]), ternary weights, int8 in, float32 out */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  float lo;
+  float hi;
+} ternc_conv2d_i8f_t2_args;
+
+/* y = clamp(x w^T + b), all float32 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t b;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  float lo;
+  float hi;
+} ternc_dense_f32_args;
+
+/* y = clamp((x w^T)*m[o] + b[o]), int8 weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  float lo;
+  float hi;
+} ternc_dense_f32_w8_args;
+
+/* y = clamp((x w^T)*m[o] + b[o]), ternary weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  float lo;
+  float hi;
+} ternc_dense_f32_t2_args;
+
+/* y = requant(x (w - w_zero[o])^T), int8 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t w_zero;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_dense_i8_args;
+
+/* y = requant(x w^T), ternary weights, int8 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_dense_i8_t2_args;
+
+/* y = clamp(float(x (w - w_zero[o])^T)*m[o] + b[o]), int8 in, float32 out */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t w_zero;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  float lo;
+  float hi;
+} ternc_dense_i8f_args;
+
+/* y = clamp(float(x w^T)*m[o] + b[o]), ternary weights, int8 in, float32 out */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  float lo;
+  float hi;
+} ternc_dense_i8f_t2_args;
+
+/* y = a b, strided, float32 */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t batch0;
+  uint32_t batch1;
+  uint32_t rows;
+  uint32_t inner;
+  uint32_t cols;
+  uint32_t a_batch0;
+  uint32_t a_batch1;
+  uint32_t a_row;
+  uint32_t a_inner;
+  uint32_t b_batch0;
+  uint32_t b_batch1;
+  uint32_t b_inner;
+  uint32_t b_col;
+} ternc_matmul_f32_args;
+
+/* y = requant((a - a_zero)(b - b_zero)), int8; m and c scalar */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t batch0;
+  uint32_t batch1;
+  uint32_t rows;
+  uint32_t inner;
+  uint32_t cols;
+  uint32_t a_batch0;
+  uint32_t a_batch1;
+  uint32_t a_row;
+  uint32_t a_inner;
+  uint32_t b_batch0;
+  uint32_t b_batch1;
+  uint32_t b_inner;
+  uint32_t b_col;
+  int32_t a_zero;
+  int32_t b_zero;
+  int32_t m;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_matmul_i8_args;
+
+/* y = clamp(a op b); op: 0 add 1 sub 2 mul 3 div 4 min 5 max 6 pow 7 prelu(a, slope b) */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t op;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  float lo;
+  float hi;
+} ternc_binary_f32_args;
+
+/* y = clamp((a*ma + b*mb + c) >> shift); the compiler proves int32 suffices */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  int32_t ma;
+  int32_t mb;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_add_i8_args;
+
+/* y = requant((a - a_zero)*(b - b_zero)), scalar m and c */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  int32_t a_zero;
+  int32_t b_zero;
+  int32_t m;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_mul_i8_args;
+
+/* y = clamp(floor(((a-a_zero)*m)/((b-b_zero) << shift) + 1/2) + zero); x/0: +-saturates, 0/0: zero */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  int32_t a_zero;
+  int32_t b_zero;
+  int32_t m;
+  int32_t zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_div_i8_args;
+
+/* y[i][ch][j] = clamp(x[i][ch][j]*m[ch] + b[ch]) */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t b;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t channels;
+  uint32_t inner;
+  float lo;
+  float hi;
+} ternc_affine_f32_args;
+
+/* y[i][ch][j] = requant(x[i][ch][j]) with m[ch] (may be negative), c[ch] */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t channels;
+  uint32_t inner;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_affine_i8_args;
+
+/* d = x - x_zero; y = requant(d) with multiplier d >= 0 ? m_pos : m[ch], scalar c */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t channels;
+  uint32_t inner;
+  int32_t x_zero;
+  int32_t m_pos;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_prelu_i8_args;
+
+/* y = table[(uint8_t)x], any one-byte types (every int8 unary function) */
+typedef struct {
+  uint32_t x;
+  uint32_t table;
+  uint32_t y;
+  uint32_t count;
+} ternc_lut_i8_args;
+
+/* op: 0 clip(alpha, beta) 1 leaky_relu(alpha) 2 hard_sigmoid(alpha, beta) 3 hard_swish 4 abs 5 neg 6 floor 7 ceil 8 round (half to even) 9 sign 10 reciprocal */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t op;
+  uint32_t count;
+  float alpha;
+  float beta;
+} ternc_unary_f32_args;
+
+/* y = 1/(1 + exp(-x)) */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+} ternc_sigmoid_f32_args;
+
+/* y = tanh(x) */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+} ternc_tanh_f32_args;
+
+/* y = exp(x) */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+} ternc_exp_f32_args;
+
+/* y = log(x) */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+} ternc_log_f32_args;
+
+/* y = sqrt(x), correctly rounded */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+} ternc_sqrt_f32_args;
+
+/* y = erf(x) */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+} ternc_erf_f32_args;
+
+/* y = gelu(x), exact (erf) or, with tanh = 1, the tanh approximation */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+  uint32_t tanh;
+} ternc_gelu_f32_args;
+
+/* y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+  float scale;
+  int32_t zero;
+  int32_t lo;
+  int32_t hi;
+} ternc_quantize_i8_args;
+
+/* y = (x - zero)*scale */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+  float scale;
+  int32_t zero;
+} ternc_dequantize_i8_args;
+
+/* element type conversion as in ONNX Cast, int64 held as int32, out of range saturates */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+} ternc_cast_args;
+
+/* maximum over the window, padding never wins */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+} ternc_maxpool_f32_args;
+
+/* maximum over the window, padding never wins */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+} ternc_maxpool_i8_args;
+
+/* mean over the window; include_pad counts padding within the padded image */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  int32_t pad_bottom;
+  int32_t pad_right;
+  uint32_t include_pad;
+} ternc_avgpool_f32_args;
+
+/* y = requant(sum(x - x_zero)) with multiplier m[m_count == 1 ? 0 : divisor - 1], scalar c */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  int32_t pad_bottom;
+  int32_t pad_right;
+  uint32_t include_pad;
+  int32_t x_zero;
+  uint32_t m_count;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_avgpool_i8_args;
+
+/* softmax (log: log-softmax) over the middle axis */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t log;
+} ternc_softmax_f32_args;
+
+/* t = table[max - x]; y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero) */
+typedef struct {
+  uint32_t x;
+  uint32_t table;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t multiplier;
+  int32_t zero;
+  int32_t lo;
+  int32_t hi;
+} ternc_softmax_i8_args;
+
+/* y = (x - mean)/sqrt(var + epsilon)*gamma + beta over the last axis */
+typedef struct {
+  uint32_t x;
+  uint32_t gamma;
+  uint32_t beta;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  float epsilon;
+} ternc_layernorm_f32_args;
+
+/* v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to within 1; y = requant(a) with m[i], c[i] */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t epsilon_lo;
+  uint32_t epsilon_hi;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_layernorm_i8_args;
+
+/* index (int32) of the maximum (minimum) over the middle axis */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t select_last;
+  uint32_t minimum;
+} ternc_argmax_f32_args;
+
+/* index (int32) of the maximum (minimum) over the middle axis */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t select_last;
+  uint32_t minimum;
+} ternc_argmax_i8_args;
+
+/* y[y_offset + i.ys] = x[x_offset + i.xs] for every index i below the dims (in elements): Transpose, Slice, Concat, Split, Expand, Pad */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t size;
+  uint32_t x_offset;
+  uint32_t y_offset;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t xs0;
+  int32_t xs1;
+  int32_t xs2;
+  int32_t xs3;
+  int32_t xs4;
+  int32_t xs5;
+  int32_t ys0;
+  int32_t ys1;
+  int32_t ys2;
+  int32_t ys3;
+  int32_t ys4;
+  int32_t ys5;
+} ternc_copy_nd_args;
+
+/* every element of y = value's low bytes */
+typedef struct {
+  uint32_t y;
+  uint32_t size;
+  uint32_t value;
+  uint32_t count;
+} ternc_fill_args;
+
+/* y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then clamped */
+typedef struct {
+  uint32_t x;
+  uint32_t indices;
+  uint32_t y;
+  uint32_t size;
+  uint32_t outer;
+  uint32_t axis;
+  uint32_t inner;
+  uint32_t n_indices;
+} ternc_gather_args;
+
+#endif

@@ -1,0 +1,56 @@
+/* What a kernel is written against (internal to the runtime and to custom operators).
+ *
+ * A kernel has three functions: `check` runs once, at load, and must refuse every operand that
+ * would make `run` touch memory outside the operands' tensors; `rows` says into how many
+ * independent rows the work divides (NULL: it does not); `run` computes rows [begin, end). The
+ * result must not depend on how the rows are divided. */
+#ifndef TERNC_KERNEL_H
+#define TERNC_KERNEL_H
+
+#include "ternc_kernels.h"
+
+#define TERNC_NONE 0xffffffffu      /* tensor operand that is absent */
+#define TERNC_CONSTANTS TERNC_REGIONS /* region number of the constants in the blob */
+
+typedef struct {
+  const ternc_model *model;
+  const void *args; /* ternc_<name>_args of the instruction, 4-byte aligned */
+} ternc_op;
+
+struct ternc_kernel {
+  uint16_t code;
+  uint16_t revision;
+  uint16_t words;    /* number of operand words */
+  const char *kinds; /* one letter per operand: isa.py, class Kind; upper case: may be absent */
+  ternc_status (*check)(const ternc_op *op);
+  uint32_t (*rows)(const ternc_op *op);
+  void (*run)(const ternc_op *op, uint32_t begin, uint32_t end);
+};
+
+/* Defines ternc_k_<name> from its X-macro row, so that code, revision and kinds are stated once:
+ *   TERNC_KERNEL(dense_i8, check_dense_i8, rows_dense_i8, run_dense_i8) */
+#define TERNC_ROW_CODE(c, n, r, w, k) TERNC_CODE_##n = c, TERNC_REVISION_##n = r, TERNC_WORDS_##n = w,
+enum { TERNC_OPCODES(TERNC_ROW_CODE) TERNC_OPCODES_END };
+#undef TERNC_ROW_CODE
+#define TERNC_ROW_KINDS(c, n, r, w, k) static const char *const ternc_kinds_##n(void) { return k; }
+
+typedef struct { /* one record of the tensor table */
+  uint8_t dtype, region;
+  uint16_t zero;
+  uint32_t offset, size;
+} ternc_tensor_record;
+
+static inline const ternc_tensor_record *ternc_record(const ternc_op *op, uint32_t tensor) {
+  return (const ternc_tensor_record *)(const void *)op->model->tensors + tensor;
+}
+
+/* Address of a tensor's first byte; NULL when absent. */
+static inline void *ternc_data(const ternc_op *op, uint32_t tensor) {
+  const ternc_tensor_record *record;
+  if (tensor == TERNC_NONE) return NULL;
+  record = ternc_record(op, tensor);
+  if (record->region == TERNC_CONSTANTS) return (void *)(uintptr_t)(op->model->constants + record->offset);
+  return op->model->regions[record->region] + record->offset;
+}
+
+#endif
