@@ -84,7 +84,7 @@ _ND2 = " ".join((_numbered("d", RANK, "u"), _numbered("xs", RANK, "j"), _numbere
 _ND_AB = " ".join(
     (_numbered("d", RANK, "u"), _numbered("as", RANK, "j"), _numbered("bs", RANK, "j"))
 )
-_POOL = f"n:u in_h:u in_w:u c:u out_h:u out_w:u {_WINDOW}"
+_POOL = f"n:u in_h:u in_w:u channels:u out_h:u out_w:u {_WINDOW}"
 _MATMUL = (
     "batch0:u batch1:u rows:u inner:u cols:u a_batch0:u a_batch1:u a_row:u a_inner:u"
     " b_batch0:u b_batch1:u b_inner:u b_col:u"

@@ -684,7 +684,7 @@ typedef struct {
   uint32_t n;
   uint32_t in_h;
   uint32_t in_w;
-  uint32_t c;
+  uint32_t channels;
   uint32_t out_h;
   uint32_t out_w;
   uint32_t kernel_h;
@@ -704,7 +704,7 @@ typedef struct {
   uint32_t n;
   uint32_t in_h;
   uint32_t in_w;
-  uint32_t c;
+  uint32_t channels;
   uint32_t out_h;
   uint32_t out_w;
   uint32_t kernel_h;
@@ -724,7 +724,7 @@ typedef struct {
   uint32_t n;
   uint32_t in_h;
   uint32_t in_w;
-  uint32_t c;
+  uint32_t channels;
   uint32_t out_h;
   uint32_t out_w;
   uint32_t kernel_h;
@@ -748,7 +748,7 @@ typedef struct {
   uint32_t n;
   uint32_t in_h;
   uint32_t in_w;
-  uint32_t c;
+  uint32_t channels;
   uint32_t out_h;
   uint32_t out_w;
   uint32_t kernel_h;

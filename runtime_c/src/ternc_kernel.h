@@ -27,12 +27,28 @@ struct ternc_kernel {
   void (*run)(const ternc_op *op, uint32_t begin, uint32_t end);
 };
 
-/* Defines ternc_k_<name> from its X-macro row, so that code, revision and kinds are stated once:
- *   TERNC_KERNEL(dense_i8, check_dense_i8, rows_dense_i8, run_dense_i8) */
-#define TERNC_ROW_CODE(c, n, r, w, k) TERNC_CODE_##n = c, TERNC_REVISION_##n = r, TERNC_WORDS_##n = w,
-enum { TERNC_OPCODES(TERNC_ROW_CODE) TERNC_OPCODES_END };
-#undef TERNC_ROW_CODE
-#define TERNC_ROW_KINDS(c, n, r, w, k) static const char *const ternc_kinds_##n(void) { return k; }
+#if defined(__GNUC__) || defined(__clang__)
+#define TERNC_UNUSED __attribute__((unused))
+#else
+#define TERNC_UNUSED
+#endif
+
+/* The rows of the instruction table as constants: TERNC_CODE_x, TERNC_REVISION_x, TERNC_WORDS_x
+ * and ternc_kinds_x[]. A compiler drops the strings that a file does not name. */
+#define TERNC_ROW_NUMBERS(c, n, r, w, k) TERNC_CODE_##n = c, TERNC_REVISION_##n = r, TERNC_WORDS_##n = w,
+enum { TERNC_OPCODES(TERNC_ROW_NUMBERS) TERNC_OPCODES_END };
+#undef TERNC_ROW_NUMBERS
+#define TERNC_ROW_KINDS(c, n, r, w, k) static const char ternc_kinds_##n[] TERNC_UNUSED = k;
+TERNC_OPCODES(TERNC_ROW_KINDS)
+#undef TERNC_ROW_KINDS
+
+/* Defines ternc_k_<name>, so that code, revision, words and kinds are stated once, in the table:
+ *   TERNC_KERNEL(dense_i8, check_dense_i8, rows_dense_i8, run_dense_i8)
+ * (no semicolon after it; the typedef fails to compile when the argument struct has padding). */
+#define TERNC_KERNEL(name, check, rows, run)                                               \
+  typedef char ternc_words_##name[sizeof(ternc_##name##_args) == 4u * TERNC_WORDS_##name ? 1 : -1]; \
+  const ternc_kernel ternc_k_##name = {TERNC_CODE_##name, TERNC_REVISION_##name, TERNC_WORDS_##name, \
+                                       ternc_kinds_##name, check, rows, run};
 
 typedef struct { /* one record of the tensor table */
   uint8_t dtype, region;

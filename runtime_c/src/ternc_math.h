@@ -1,0 +1,22 @@
+/* Elementary functions in float32 without libm (internal to the runtime). Compiled with
+ * -ffp-contract=off they give the same bits on every machine. NaN and infinities as in libm; the
+ * measured errors are beside each definition in ternc_math.c. */
+#ifndef TERNC_MATH_H
+#define TERNC_MATH_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+float ternc_expf(float x);
+float ternc_logf(float x);
+float ternc_tanhf(float x);
+float ternc_sigmoidf(float x); /* 1/(1 + exp(-x)) */
+float ternc_erff(float x);
+float ternc_sqrtf(float x); /* correctly rounded */
+float ternc_powf(float x, float y);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
