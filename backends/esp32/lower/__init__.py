@@ -1,0 +1,175 @@
+"""Lowering: the final ONNX graph (Q/DQ form, static shapes, opset 21 or later) to a device program."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+
+from ternc.backends.esp32.lower import (  # noqa: F401  (imported for their registrations)
+    along_axis, conv, dense, elementwise, formats, movement, unary, window,
+)
+from ternc.backends.esp32.lower.context import DTYPES, Lowering, Quantization, Unsupported
+from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, Lazy, Scaled
+from ternc.backends.esp32.lower.layout import Layout
+from ternc.backends.esp32.lower.registry import OPERATORS
+from ternc.backends.esp32.lower.unary import emit_table
+from ternc.backends.esp32.program import DType, Port, Program
+from ternc.diagnostics import Diagnostics
+
+_VIEWS = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+
+
+def lower(model: ir.Model, diagnostics: Diagnostics, *, fuse: bool = True, io_float: bool = False,
+          channels_last_io: bool = False) -> tuple[Program, dict[str, str]]:
+    """Lowers `model`; returns the program and which node absorbed each value that is not in it.
+
+    Args:
+        model: opset 21 or later, every shape static, constants folded.
+        diagnostics: receives every problem; errors mean that the program is not usable.
+        fuse: merge activations into the layers before them.
+        io_float: keep float32 inputs and outputs even where they are only quantized.
+        channels_last_io: inputs and outputs of rank 3 and 4 in NHWC order.
+    """
+    ctx = Lowering(Program(), diagnostics, fuse)
+    graph = model.graph
+    _check_operators(graph, diagnostics)
+    for value in graph.inputs:
+        _lower_input(ctx, value, io_float, channels_last_io)
+    for node in graph:
+        if node.op_type == "DequantizeLinear" and ctx.constant(node.inputs[0]) is not None:
+            OPERATORS[node.op_type].lower(ctx, node)
+            ctx.done.add(node)
+    for node in graph:
+        if node not in ctx.done:
+            _lower_node(ctx, node)
+    if not diagnostics.errors:
+        for value in graph.outputs:
+            _lower_output(ctx, value, io_float, channels_last_io)
+        _remove_dead(ctx.program)
+    return ctx.program, ctx.folded
+
+
+def source_of(node: ir.Node) -> str:
+    """Where the exporter says the node came from (torch dynamo's metadata), or ""."""
+    for key in ("pkg.torch.onnx.name_scopes", "namespace"):
+        if text := node.metadata_props.get(key):
+            return text
+    return ""
+
+
+def _check_operators(graph: ir.Graph, diagnostics: Diagnostics) -> None:
+    for node in graph:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
+            name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+            diagnostics.error(
+                "TC0101", f"operator not supported: {name}", node=node.name or "",
+                op_type=node.op_type, source=source_of(node),
+                help="see `ternc ops` for what is; replace the layer, or cut the model before it")
+
+
+def _lower_node(ctx: Lowering, node: ir.Node) -> None:
+    spec = OPERATORS.get(node.op_type)
+    if spec is None or node.domain not in ("", "ai.onnx"):
+        return
+    if any(value is not None and ctx.form_or_none(value) is None for value in node.inputs):
+        return  # an operand has its own diagnostic
+    try:
+        spec.lower(ctx, node)
+    except Unsupported as error:
+        ctx.diagnostics.error(error.code, error.why, node=node.name or "", op_type=node.op_type,
+                              source=source_of(node), help=error.help)
+
+
+def _lower_input(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: bool) -> None:
+    shape = ctx.shape(value)
+    assert value.dtype is not None
+    name = value.name or "input"
+    if value.dtype not in DTYPES:
+        ctx.diagnostics.error("TC0104", f"input {name!r} has element type {value.dtype}",
+                              help="float32, int8, uint8, int32, int64 and bool inputs are supported")
+        return
+    layout = _io_layout(shape, channels_last)
+    q = None if io_float or value.dtype is not ir.DataType.FLOAT else _input_quantization(ctx, value)
+    dtype = DTYPES[value.dtype] if q is None else DType.I8
+    buffer = ctx.new(name, dtype, layout, 0 if q is None else q.offset)
+    scale, zero = (None, 0) if q is None else (q.scale, q.zero)
+    consumer = ctx.sole_consumer(value)
+    if q is None and consumer is not None and consumer.op_type == "DequantizeLinear":
+        real = ctx.constant(consumer.inputs[1])
+        offset = ctx.constant(consumer.inputs[2]) if len(consumer.inputs) > 2 else np.zeros(1)
+        if real is not None and offset is not None and real.size == 1:
+            scale, zero = float(real.reshape(-1)[0]), int(offset.reshape(-1)[0])
+    ctx.forms[value] = buffer
+    if q is None:
+        ctx.bind(value, buffer)
+    ctx.program.inputs.append(Port(
+        name, buffer.tensor, _io_shape(shape, channels_last), int(value.dtype), scale, zero))
+
+
+def _io_layout(shape: tuple[int, ...], channels_last: bool) -> Layout:
+    return Layout.channels_last(shape) if channels_last and len(shape) > 2 else Layout.row_major(shape)
+
+
+def _io_shape(shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
+    return (shape[0], *shape[2:], shape[1]) if channels_last and len(shape) > 2 else shape
+
+
+def _input_quantization(ctx: Lowering, value: ir.Value) -> Quantization | None:
+    """The QuantizeLinear that alone reads a float input, directly or through views."""
+    while (node := ctx.sole_consumer(value)) is not None:
+        if node.op_type == "QuantizeLinear":
+            return ctx.quantization(node)
+        if node.op_type not in _VIEWS or node.inputs[0] is not value:
+            return None
+        value = node.outputs[0]
+    return None
+
+
+def _lower_output(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: bool) -> None:
+    shape = ctx.shape(value)
+    assert value.dtype is not None
+    node = value.producer() or ir.Node("", "Identity", [value], name=f"{value.name}:output")
+    form = ctx.form(value)
+    scale, zero = None, 0
+    if isinstance(form, Scaled) and not io_float:
+        buffer, scale, zero = form.buffer, form.scale, form.zero
+    elif isinstance(form, Lazy):
+        buffer = form.floats()
+    elif isinstance(form, (Constant, Codes)):
+        buffer = ctx.buffer(value)
+    else:
+        buffer = form
+        if buffer.tensor.dtype is DType.I8 and value.dtype is ir.DataType.FLOAT:
+            # A quantized input that is passed through: the port says how to read it.
+            port = next(p for p in ctx.program.inputs if p.tensor is buffer.tensor)
+            scale, zero = port.scale, port.zero_point
+    layout = _io_layout(shape, channels_last)
+    buffer = ctx.relayout(buffer, layout, node)
+    if value.dtype is ir.DataType.UINT8 and buffer.tensor.dtype is DType.I8:
+        stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
+        buffer = emit_table(ctx, node, buffer, np.clip(stored + buffer.offset, 0, 255), 0, value, DType.U8)
+    producer = value.producer()
+    if scale is None and producer is not None and producer.op_type == "QuantizeLinear":
+        q = ctx.quantization(producer)
+        if q is not None:
+            scale, zero = q.scale, q.zero + (q.offset if buffer.tensor.dtype is DType.U8 else 0)
+    assert prod(shape) == prod(buffer.layout.shape)
+    ctx.program.outputs.append(Port(
+        value.name or "output", buffer.tensor, _io_shape(shape, channels_last), int(value.dtype),
+        scale, zero))
+
+
+def _remove_dead(program: Program) -> None:
+    """Drops instructions whose results nobody reads."""
+    needed = {id(port.tensor) for port in program.outputs}
+    kept = []
+    for item in reversed(program.instructions):
+        if any(id(tensor) in needed for tensor in item.writes):
+            kept.append(item)
+            needed.update(id(tensor) for tensor in item.reads)
+    program.instructions[:] = reversed(kept)
+    alive = {id(t) for t in program.tensors()}
+    for name in [n for n, view in program.values.items() if id(view.tensor) not in alive]:
+        del program.values[name]

@@ -1,0 +1,151 @@
+"""Operators along one axis: Softmax, LogSoftmax, LayerNormalization, ArgMax, ArgMin."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+
+from ternc.backends.esp32.lower.context import Lowering, Unsupported
+from ternc.backends.esp32.lower.forms import Buffer, Scaled
+from ternc.backends.esp32.lower.layout import Layout, Shape
+from ternc.backends.esp32.lower.registry import attr_float, attr_int, operator, optional_input
+from ternc.backends.esp32.program import DType
+from ternc.quantize import requantize_constants
+
+_SOFTMAX_BITS = 22  # of exp's table entries: the largest is 2^22
+_NORM_BITS = 12  # fraction bits of a normalised value (isa.py, layernorm_i8)
+
+
+def _split_at(buffer: Buffer, axis: int, node: ir.Node, ctx: Lowering) -> tuple[Buffer, int, int, int]:
+    """The buffer with `axis` as one physical atom, and (outer, n, inner) around it."""
+    layout = buffer.layout.canonical()
+    if len(layout.axes[axis]) > 1:
+        buffer = ctx.row_major(buffer, node)
+        layout = buffer.layout
+    sizes = layout.physical_shape
+    if not layout.axes[axis]:
+        return buffer, prod(sizes), 1, 1
+    place = layout.order.index(layout.axis_atoms(axis)[0])
+    return buffer, prod(sizes[:place]), sizes[place], prod(sizes[place + 1 :])
+
+
+@operator("Softmax", int8="exp by a 256-entry table")
+def lower_softmax(ctx: Lowering, node: ir.Node) -> None:
+    """Softmax over one axis (opset 13 and later)."""
+    _softmax(ctx, node, log=0)
+
+
+@operator("LogSoftmax")
+def lower_log_softmax(ctx: Lowering, node: ir.Node) -> None:
+    """LogSoftmax over one axis, in float32."""
+    _softmax(ctx, node, log=1)
+
+
+def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
+    shape = ctx.shape(node.outputs[0])
+    axis = attr_int(node, "axis", -1) % max(len(shape), 1)
+    form = ctx.form(node.inputs[0])
+    epilogue = ctx.epilogue(node.outputs[0])
+    q = epilogue.quantization
+    # Above, the multiplier would not fit 32 bits; no use of softmax needs so fine a scale.
+    if isinstance(form, Scaled) and q is not None and not log and q.scale > 2.0**-15 and (
+            shape[axis] <= 1024):
+        buffer, outer, n, inner = _split_at(form.buffer, axis, node, ctx)
+        table = np.rint(np.exp(-np.arange(256) * form.scale) * 2.0**_SOFTMAX_BITS)
+        output = ctx.new(epilogue.value.name or "y", DType.I8, buffer.layout, q.offset)
+        ctx.emit("softmax_i8", node, x=buffer.tensor, y=output.tensor,
+                 table=ctx.data(f"{node.name}:exp", table, DType.I32), outer=outer, n=n, inner=inner,
+                 multiplier=round(2**16 / q.scale), zero=q.zero, lo=q.lo, hi=q.hi)
+        ctx.bind(epilogue.value, output)
+        ctx.absorb(epilogue, node)
+        return
+    buffer, outer, n, inner = _split_at(ctx.floats(node.inputs[0], node), axis, node, ctx)
+    output = ctx.new(node.outputs[0].name or "y", DType.F32, buffer.layout)
+    ctx.emit("softmax_f32", node, x=buffer.tensor, y=output.tensor, outer=outer, n=n, inner=inner, log=log)
+    ctx.bind(node.outputs[0], output)
+
+
+@operator("LayerNormalization", int8="integer mean, variance and square root")
+def lower_layer_normalization(ctx: Lowering, node: ir.Node) -> None:
+    """LayerNormalization over the last axes."""
+    if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
+        raise Unsupported("LayerNormalization whose mean or inverse deviation is used")
+    shape = ctx.shape(node.inputs[0])
+    axis = attr_int(node, "axis", -1) % len(shape)
+    n, outer = prod(shape[axis:]), prod(shape[:axis])
+    epsilon = attr_float(node, "epsilon", 1e-5)
+    gamma, beta = (_flat_constant(ctx, node, place, shape[axis:]) for place in (1, 2))
+    form = ctx.form(node.inputs[0])
+    epilogue = ctx.epilogue(node.outputs[0])
+    q = epilogue.quantization
+    if isinstance(form, Scaled) and q is not None and n <= 4096:
+        buffer = ctx.relayout(form.buffer, _trailing(form.buffer.layout, axis), node)
+        scale = (np.ones(n) if gamma is None else gamma.astype(np.float64)) / q.scale
+        offset = np.zeros(n) if beta is None else beta.astype(np.float64)
+        bound = int(np.ceil(np.sqrt(n) * 2**_NORM_BITS)) + 1
+        constants = requantize_constants(
+            scale / 2**_NORM_BITS, offset / q.scale + q.zero, np.full(n, bound))
+        exact = round(epsilon / form.scale**2 * n * n)
+        if exact < 2**60:
+            output = ctx.new(epilogue.value.name or "y", DType.I8, buffer.layout, q.offset)
+            ctx.emit("layernorm_i8", node, x=buffer.tensor, y=output.tensor,
+                     m=ctx.data(f"{node.name}:m", constants.m, DType.I32),
+                     c=ctx.data(f"{node.name}:c", constants.c, DType.I32), outer=outer, n=n,
+                     epsilon_lo=exact & 0xFFFFFFFF, epsilon_hi=exact >> 32,
+                     shift=int(constants.shift), lo=q.lo, hi=q.hi)
+            ctx.bind(epilogue.value, output)
+            ctx.absorb(epilogue, node)
+            return
+    x = ctx.floats(node.inputs[0], node)
+    x = ctx.relayout(x, _trailing(x.layout, axis), node)
+    output = ctx.new(node.outputs[0].name or "y", DType.F32, x.layout)
+    ctx.emit("layernorm_f32", node, x=x.tensor, y=output.tensor, outer=outer, n=n, epsilon=epsilon,
+             gamma=None if gamma is None else ctx.data(f"{node.name}:gamma", gamma, DType.F32),
+             beta=None if beta is None else ctx.data(f"{node.name}:beta", beta, DType.F32))
+    ctx.bind(node.outputs[0], output)
+
+
+def _flat_constant(ctx: Lowering, node: ir.Node, place: int, shape: Shape) -> np.ndarray | None:
+    value = optional_input(node, place)
+    if value is None:
+        return None
+    array = ctx.constant(value)
+    if array is None:
+        raise Unsupported("scale and bias must be constant")
+    return np.broadcast_to(array, shape).reshape(-1)
+
+
+def _trailing(layout: Layout, axis: int) -> Layout:
+    """A layout whose axes from `axis` on are innermost and in logical order."""
+    first = layout.axis_atoms(axis).start
+    tail = tuple(range(first, len(layout.order)))
+    if layout.order[len(layout.order) - len(tail) :] == tail:
+        return layout
+    return Layout.row_major(layout.shape)
+
+
+@operator("ArgMax", "ArgMin", int8="on the integers")
+def lower_arg_max(ctx: Lowering, node: ir.Node) -> None:
+    """ArgMax and ArgMin; the index is int32 on the device."""
+    shape = ctx.shape(node.inputs[0])
+    axis = attr_int(node, "axis", 0) % len(shape)
+    form = ctx.form(node.inputs[0])
+    if isinstance(form, Scaled):
+        source = form.buffer
+    else:
+        source = ctx.buffer(node.inputs[0])
+    kinds = {DType.I8: "argmax_i8", DType.F32: "argmax_f32"}
+    if source.tensor.dtype not in kinds:
+        raise Unsupported(f"ArgMax of {source.tensor.dtype.name}", code="TC0104")
+    buffer, outer, n, inner = _split_at(source, axis, node, ctx)
+    layout = buffer.layout.with_axis(axis, 1) if shape[axis] != 1 else buffer.layout
+    assert layout is not None
+    if not attr_int(node, "keepdims", 1):
+        layout = layout.drop_axis(axis)
+    output = ctx.new(node.outputs[0].name or "y", DType.I32, layout)
+    ctx.emit(kinds[source.tensor.dtype], node, x=buffer.tensor, y=output.tensor, outer=outer, n=n,
+             inner=inner, select_last=attr_int(node, "select_last_index", 0),
+             minimum=int(node.op_type == "ArgMin"))
+    ctx.bind(node.outputs[0], output)

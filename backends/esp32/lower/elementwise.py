@@ -1,0 +1,322 @@
+"""Binary elementwise operators, PRelu and BatchNormalization."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from ternc.backends.esp32.isa import RANK
+from ternc.backends.esp32.lower.context import Epilogue, Lowering, Quantization, Unsupported
+from ternc.backends.esp32.lower.forms import Affine, Buffer, Form, Scaled, Table, WideArray
+from ternc.backends.esp32.lower.layout import Layout, Shape, loops
+from ternc.backends.esp32.lower.registry import attr_float, operator
+from ternc.backends.esp32.program import DType, OperandValue
+from ternc.quantize import requantize_constants
+
+_OPS = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Min": 4, "Max": 5, "Pow": 6, "PRelu": 7}
+_NUMPY = {
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide,
+    "Min": np.minimum, "Max": np.maximum, "Pow": np.power,
+    "PRelu": lambda x, slope: np.where(x < 0, x * slope, x),
+}
+
+
+@operator("Add", "Sub", "Mul", "Div", int8="two activations, or one and a constant")
+def lower_arithmetic(ctx: Lowering, node: ir.Node) -> None:
+    """Arithmetic with broadcasting, in integers when both ends are quantized."""
+    if lower_one_code(ctx, node) or _lower_affine(ctx, node):
+        return
+    forms = [ctx.form(value) for value in node.inputs]
+    epilogue = ctx.epilogue(node.outputs[0])
+    q = epilogue.quantization
+    if q is not None and isinstance(forms[0], Scaled) and isinstance(forms[1], Scaled):
+        if _emit_integer(ctx, node, forms[0], forms[1], epilogue, q):
+            return
+    _lower_float(ctx, node)
+
+
+@operator("Min", "Max", "Pow", int8="with one scalar constant, as a table", note="Pow: float32 by exp and log")
+def lower_float_only(ctx: Lowering, node: ir.Node) -> None:
+    """Elementwise operators without an integer form for two activations."""
+    if lower_one_code(ctx, node):
+        return
+    if len(node.inputs) == 1:
+        ctx.bind(node.outputs[0], ctx.form(node.inputs[0]))
+        return
+    _lower_float(ctx, node)
+
+
+@operator("PRelu", int8="slope per channel")
+def lower_prelu(ctx: Lowering, node: ir.Node) -> None:
+    """PRelu with a constant slope (one, or one per channel)."""
+    if lower_one_code(ctx, node):
+        return
+    x, slope = ctx.form(node.inputs[0]), ctx.constant(node.inputs[1])
+    epilogue = ctx.epilogue(node.outputs[0])
+    q = epilogue.quantization
+    if isinstance(x, Scaled) and slope is not None and q is not None:
+        shape = ctx.shape(node.outputs[0])
+        period = periodic(x.buffer.layout, shape, [slope.astype(np.float64)])
+        outer, channels, inner, (values,) = period
+        ratio = x.scale / q.scale
+        constants = requantize_constants(
+            np.concatenate([[ratio], values * ratio]),
+            np.full(channels + 1, float(q.zero)), np.full(channels + 1, 255))
+        output = ctx.new(epilogue.value.name or "y", DType.I8, x.buffer.layout, q.offset)
+        ctx.emit("prelu_i8", node, x=x.buffer.tensor, y=output.tensor,
+                 m=ctx.data(f"{node.name}:slope", constants.m[1:], DType.I32), outer=outer,
+                 channels=channels, inner=inner, x_zero=x.zero, m_pos=int(constants.m[0]),
+                 c=int(constants.c[0]), shift=int(constants.shift), lo=q.lo, hi=q.hi)
+        ctx.bind(epilogue.value, output)
+        ctx.absorb(epilogue, node)
+        return
+    _lower_float(ctx, node)
+
+
+@operator("BatchNormalization", int8="scale and offset per channel")
+def lower_batch_normalization(ctx: Lowering, node: ir.Node) -> None:
+    """BatchNormalization (inference) where no layer before it could absorb it."""
+    parameters = [ctx.constant(value) for value in node.inputs[1:5]]
+    if any(p is None for p in parameters):
+        raise Unsupported("scale, bias, mean and variance must be constant")
+    gamma, beta, mean, variance = (p.astype(np.float64) for p in parameters if p is not None)
+    factor = gamma / np.sqrt(variance + attr_float(node, "epsilon", 1e-5))
+    shape = ctx.shape(node.outputs[0])
+    each = (1, -1, *([1] * (len(shape) - 2)))
+    multiplier, addend = factor.reshape(each), (beta - mean * factor).reshape(each)
+    form = ctx.form(node.inputs[0])
+
+    def compute() -> Buffer:
+        x = ctx.floats(node.inputs[0], node)
+        outer, channels, inner, (m, b) = periodic(x.layout, shape, [multiplier, addend])
+        output = ctx.new(node.outputs[0].name or "y", DType.F32, x.layout)
+        ctx.emit("affine_f32", node, x=x.tensor, y=output.tensor,
+                 m=ctx.data(f"{node.name}:m", m, DType.F32),
+                 b=ctx.data(f"{node.name}:b", b, DType.F32),
+                 outer=outer, channels=channels, inner=inner, lo=-np.inf, hi=np.inf)
+        return output
+
+    if isinstance(form, (Scaled, Affine)):
+        lazy = as_affine(form, compute)
+        if lazy is not None and not np.isfinite([lazy.lo, lazy.hi]).any():
+            lazy.multiplier = lazy.multiplier * multiplier
+            lazy.addend = lazy.addend * multiplier + addend
+            ctx.bind(node.outputs[0], lazy)
+            return
+    ctx.bind(node.outputs[0], compute())
+
+
+def lower_one_code(ctx: Lowering, node: ir.Node) -> bool:
+    """Binds the result as a table when it depends on one stored byte alone."""
+    operands: list[npt.NDArray[np.float32]] = []
+    source: Scaled | Table | None = None
+    out_shape = ctx.shape(node.outputs[0])
+    for value in node.inputs:
+        form = ctx.form(value)
+        if isinstance(form, (Scaled, Table)):
+            if source is not None and (source.buffer.tensor is not form.buffer.tensor
+                                       or not source.buffer.layout.same_as(form.buffer.layout)):
+                return False
+            if ctx.shape(value) != out_shape:
+                return False
+            source = form
+            operands.append(form.table())
+        elif (array := ctx.constant(value)) is not None and array.size == 1:
+            operands.append(array.astype(np.float32).reshape(()))
+        else:
+            return False
+    if source is None:
+        return False
+    result = operands[0]
+    with np.errstate(all="ignore"):
+        for other in operands[1:]:
+            result = _NUMPY[node.op_type](result, other)
+
+    def compute() -> Buffer:
+        return _float_buffer(ctx, node)
+
+    ctx.bind(node.outputs[0], Table(source.buffer, compute, values=result.astype(np.float32)))
+    return True
+
+
+def as_affine(form: Form, compute: object) -> Affine | None:
+    """A lazy affine expression that starts from `form`."""
+    if isinstance(form, Scaled):
+        return Affine(form.buffer, compute, np.asarray(form.scale, np.float64),  # type: ignore[arg-type]
+                      np.asarray(-form.zero * form.scale, np.float64))
+    if isinstance(form, Affine):
+        return Affine(form.buffer, compute, form.multiplier, form.addend, form.lo, form.hi)  # type: ignore[arg-type]
+    return None
+
+
+def _lower_affine(ctx: Lowering, node: ir.Node) -> bool:
+    """Binds `quantized op constant` as a lazy affine expression."""
+    left, right = (ctx.form(value) for value in node.inputs)
+    flipped = not isinstance(left, (Scaled, Affine))
+    source = right if flipped else left
+    other = ctx.constant(node.inputs[0] if flipped else node.inputs[1])
+    x_value = node.inputs[1] if flipped else node.inputs[0]
+    if other is None or ctx.shape(x_value) != ctx.shape(node.outputs[0]):
+        return False
+    lazy = as_affine(source, lambda: _float_buffer(ctx, node))
+    if lazy is None or np.isfinite([lazy.lo, lazy.hi]).any() or (flipped and node.op_type == "Div"):
+        return False
+    constant = other.astype(np.float64)
+    if node.op_type in ("Mul", "Div"):
+        factor = constant if node.op_type == "Mul" else 1.0 / constant
+        if not np.isfinite(factor).all():
+            return False
+        lazy.multiplier, lazy.addend = lazy.multiplier * factor, lazy.addend * factor
+    elif node.op_type == "Add":
+        lazy.addend = lazy.addend + constant
+    elif flipped:
+        lazy.multiplier, lazy.addend = -lazy.multiplier, constant - lazy.addend
+    else:
+        lazy.addend = lazy.addend - constant
+    ctx.bind(node.outputs[0], lazy)
+    return True
+
+
+def quantize_affine(ctx: Lowering, node: ir.Node, lazy: Affine, value: ir.Value,
+                    q: Quantization) -> None:
+    """Emits one affine instruction for a lazy affine expression that is quantized."""
+    shape = ctx.shape(value)
+    layout = lazy.buffer.layout
+    outer, channels, inner, (m, b) = periodic(layout, shape, [lazy.multiplier, lazy.addend])
+    constants = requantize_constants(m / q.scale, b / q.scale + q.zero, np.full(channels, 128))
+    output = ctx.new(value.name or "y", DType.I8, layout, q.offset)
+    ctx.emit("affine_i8", node, x=lazy.buffer.tensor, y=output.tensor,
+             m=ctx.data(f"{node.name}:m", constants.m, DType.I32),
+             c=ctx.data(f"{node.name}:c", constants.c, DType.I32), outer=outer, channels=channels,
+             inner=inner, shift=int(constants.shift), lo=q.bound(lazy.lo, q.lo), hi=q.bound(lazy.hi, q.hi))
+    ctx.bind(value, output)
+
+
+def periodic(layout: Layout, shape: Shape, arrays: list[WideArray]) -> tuple[
+        int, int, int, list[WideArray]]:
+    """(outer, channels, inner) of the physical order so that each array is one vector of channels.
+
+    The arrays broadcast to `shape`; channels cover the physically contiguous run of atoms along
+    which any of them varies.
+    """
+    full = [a.reshape((1,) * (len(shape) - a.ndim) + a.shape) for a in arrays]
+    varying = {axis for a in full for axis, dim in enumerate(a.shape) if dim != 1}
+    places = [i for i, atom in enumerate(layout.order)
+              if any(atom in layout.axis_atoms(axis) for axis in varying)]
+    sizes = layout.physical_shape
+    if not places:
+        return 1, 1, prod(shape), [a.reshape(1) for a in full]
+    first, last = places[0], places[-1] + 1
+    outer, channels, inner = prod(sizes[:first]), prod(sizes[first:last]), prod(sizes[last:])
+    vectors = [
+        layout.to_physical(np.broadcast_to(a, shape)).reshape(outer, channels, inner)[0, :, 0]
+        for a in full
+    ]
+    return outer, channels, inner, vectors
+
+
+def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: Epilogue,
+                  q: Quantization) -> bool:
+    shape = ctx.shape(node.outputs[0])
+    nest, layout, (x, y) = _binary_loops(ctx, node, [a.buffer, b.buffer], shape)
+    output = ctx.new(epilogue.value.name or "y", DType.I8, layout, q.offset)
+    common: dict[str, OperandValue] = {
+        "a": x.tensor, "b": y.tensor, "y": output.tensor, "lo": q.lo, "hi": q.hi, **nest}
+    if node.op_type in ("Add", "Sub"):
+        sign = -1 if node.op_type == "Sub" else 1
+        ra, rb = a.scale / q.scale, sign * b.scale / q.scale
+        shift = 24
+        while shift > 0 and 128 * (abs(ra) + abs(rb)) * 2 * 2**shift + abs(q.zero) * 2**shift >= 2**30:
+            shift -= 1
+        if 128 * (abs(ra) + abs(rb)) * 2 + abs(q.zero) >= 2**30:
+            return False
+        ma, mb = round(ra * 2**shift), round(rb * 2**shift)
+        c = (q.zero << shift) - a.zero * ma - b.zero * mb + ((1 << shift) >> 1)
+        ctx.emit("add_i8", node, **common, ma=ma, mb=mb, c=c, shift=shift)
+    elif node.op_type == "Mul":
+        constants = requantize_constants(
+            np.array([a.scale * b.scale / q.scale]), np.array([float(q.zero)]), np.array([255 * 255]))
+        ctx.emit("mul_i8", node, **common, a_zero=a.zero, b_zero=b.zero, m=int(constants.m[0]),
+                 c=int(constants.c[0]), shift=int(constants.shift))
+    else:
+        ratio = a.scale / (b.scale * q.scale)
+        shift = 0
+        while ratio * 2**shift < 2**28 and shift < 30:
+            shift += 1
+        if ratio * 2**shift >= 2**31:
+            return False
+        ctx.emit("div_i8", node, **common, a_zero=a.zero, b_zero=b.zero,
+                 m=round(ratio * 2**shift), zero=q.zero, shift=shift)
+    ctx.bind(epilogue.value, output)
+    ctx.absorb(epilogue, node)
+    return True
+
+
+def _binary_loops(ctx: Lowering, node: ir.Node, operands: list[Buffer], shape: Shape) -> tuple[
+        dict[str, OperandValue], Layout, list[Buffer]]:
+    """Loop operands for two buffers that broadcast to `shape`, the output's layout, the buffers."""
+    full = [buffer for buffer in operands if buffer.layout.shape == shape]
+    layout = full[0].layout if full else Layout.row_major(shape)
+    if len(full) == 2 and full[0].layout.is_row_major and not full[1].layout.is_row_major:
+        layout = full[1].layout
+
+    def nest_of(buffers: list[Buffer], target: Layout) -> dict[str, OperandValue] | None:
+        ranked = [_with_rank(b.layout, len(shape)) for b in buffers]
+        nest = loops(shape, [*ranked, target], 2)
+        padded = None if nest is None else nest.padded(RANK)
+        if padded is None:
+            return None
+        return {
+            **{f"d{i}": d for i, d in enumerate(padded.dims)},
+            **{f"as{i}": s for i, s in enumerate(padded.strides[0])},
+            **{f"bs{i}": s for i, s in enumerate(padded.strides[1])},
+        }
+
+    found = nest_of(operands, layout)
+    if found is None:
+        layout = Layout.row_major(shape)
+        operands = [ctx.row_major(buffer, node) for buffer in operands]
+        found = nest_of(operands, layout)
+    if found is None:
+        raise Unsupported(f"broadcasting over more than {RANK} dimensions")
+    return found, layout, operands
+
+
+def _with_rank(layout: Layout, rank: int) -> Layout:
+    return Layout(((),) * (rank - len(layout.axes)) + layout.axes, layout.order)
+
+
+def emit_binary(ctx: Lowering, node: ir.Node, op: int, a: Buffer, b: Buffer, shape: Shape,
+                name: str, lo: float = -np.inf, hi: float = np.inf) -> Buffer:
+    """One float32 elementwise instruction."""
+    nest, layout, (a, b) = _binary_loops(ctx, node, [a, b], shape)
+    output = ctx.new(name, DType.F32, layout)
+    ctx.emit("binary_f32", node, a=a.tensor, b=b.tensor, y=output.tensor, op=op, lo=lo, hi=hi, **nest)
+    return output
+
+
+def _float_buffer(ctx: Lowering, node: ir.Node, name: str = "", lo: float = -np.inf,
+                  hi: float = np.inf) -> Buffer:
+    shape = ctx.shape(node.outputs[0])
+    name = name or node.outputs[0].name or "y"
+    result = ctx.floats(node.inputs[0], node)
+    for place, value in enumerate(node.inputs[1:], start=1):
+        last = place == len(node.inputs) - 1
+        between = tuple(np.broadcast_shapes(result.layout.shape, ctx.shape(value)))
+        result = emit_binary(ctx, node, _OPS[node.op_type], result, ctx.floats(value, node),
+                             shape if last else between, name if last else f"{name}:{place}",
+                             lo if last else -np.inf, hi if last else np.inf)
+    return result
+
+
+def _lower_float(ctx: Lowering, node: ir.Node) -> None:
+    if node.outputs[0].dtype is not ir.DataType.FLOAT:
+        raise Unsupported(f"element type {node.outputs[0].dtype}", code="TC0104")
+    epilogue = ctx.epilogue(node.outputs[0]).in_float()
+    output = _float_buffer(ctx, node, epilogue.value.name or "y", epilogue.lo, epilogue.hi)
+    ctx.bind(epilogue.value, output)
+    ctx.absorb(epilogue, node)
+

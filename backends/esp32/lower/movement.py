@@ -1,0 +1,308 @@
+"""Operators that only move data: most cost nothing (a layout), the rest are strided copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+
+from ternc.backends.esp32.lower.context import Lowering, Unsupported
+from ternc.backends.esp32.lower.forms import Affine, Buffer, Constant, Form, Scaled, Table
+from ternc.backends.esp32.lower.layout import Layout, Shape
+from ternc.backends.esp32.lower.registry import (
+    attr_int, attr_ints, attr_str, operator, optional_input,
+)
+from ternc.backends.esp32.program import DType
+
+_VIEWS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
+
+
+@operator(*_VIEWS, int8="no work: another view of the same bytes")
+def lower_view(ctx: Lowering, node: ir.Node) -> None:
+    """Views: the same buffer under another layout."""
+    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
+        raise Unsupported(f"{node.op_type} with a second output")
+    value, output = node.inputs[0], node.outputs[0]
+    target = ctx.shape(output)
+    form = ctx.form(value)
+
+    def view(buffer: Buffer) -> Buffer:
+        if node.op_type == "Transpose":
+            perm = attr_ints(node, "perm", tuple(reversed(range(len(target)))))
+            return Buffer(buffer.tensor, buffer.layout.transpose(perm), buffer.offset)
+        layout = buffer.layout.reshape(target)
+        if layout is None:
+            buffer = ctx.row_major(buffer, node)
+            layout = Layout.row_major(target)
+        return Buffer(buffer.tensor, layout, buffer.offset)
+
+    ctx.bind(output, _mapped(ctx, form, view, ctx.constant(value), node))
+
+
+def _mapped(ctx: Lowering, form: Form, view: Callable[[Buffer], Buffer],
+            constant: np.ndarray | None, node: ir.Node) -> Form:
+    """The form seen through a view; lazy forms stay lazy."""
+    if isinstance(form, Buffer):
+        return view(form)
+    if isinstance(form, Scaled):
+        source = form
+        return Scaled(view(form.buffer), lambda: view(source.floats()), scale=form.scale, zero=form.zero)
+    if isinstance(form, Table):
+        table = form
+        return Table(view(form.buffer), lambda: view(table.floats()), values=form.values)
+    if isinstance(form, Affine):
+        return view(form.floats())
+    assert constant is not None
+    return view(ctx.buffer(node.inputs[0]))
+
+
+def _moved(ctx: Lowering, value: ir.Value) -> tuple[Buffer, Callable[[Buffer], Form]]:
+    """The bytes to move (integers where quantized) and how the result is to be bound."""
+    form = ctx.form(value)
+    if isinstance(form, Scaled):
+        scale, zero = form.scale, form.zero
+
+        def wrap(buffer: Buffer) -> Form:
+            def compute() -> Buffer:
+                y = ctx.new(f"{buffer.tensor.name}:real", DType.F32, buffer.layout)
+                ctx.emit("dequantize_i8", _node_of(value), x=buffer.tensor, y=y.tensor,
+                         count=prod(buffer.layout.shape), scale=scale, zero=zero)
+                return y
+
+            return Scaled(buffer, compute, scale=scale, zero=zero)
+
+        return form.buffer, wrap
+    return ctx.buffer(value), lambda buffer: buffer
+
+
+def _node_of(value: ir.Value) -> ir.Node:
+    node = value.producer()
+    assert node is not None
+    return node
+
+
+@operator("Slice", int8="moves bytes")
+def lower_slice(ctx: Lowering, node: ir.Node) -> None:
+    """Slice with constant bounds, any steps."""
+    shape, out = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    arrays = [ctx.constant(optional_input(node, place)) for place in range(1, 5)]
+    if arrays[0] is None or arrays[1] is None:
+        raise Unsupported("Slice with bounds computed at run time")
+    starts = [int(i) for i in arrays[0]]
+    axes = range(len(starts)) if arrays[2] is None else [int(a) % len(shape) for a in arrays[2]]
+    steps = [1] * len(starts) if arrays[3] is None else [int(s) for s in arrays[3]]
+    corner, step_of = [0] * len(shape), [1] * len(shape)
+    for start, axis, step in zip(starts, axes, steps, strict=True):
+        start = start + shape[axis] if start < 0 else start
+        corner[axis] = min(max(start, 0), shape[axis] - (step < 0))
+        step_of[axis] = step
+    _extract(ctx, node, node.inputs[0], node.outputs[0], out, tuple(corner), tuple(step_of))
+
+
+def _extract(ctx: Lowering, node: ir.Node, value: ir.Value, output: ir.Value, out: Shape,
+             corner: Shape, steps: Shape) -> None:
+    source, wrap = _moved(ctx, value)
+    layout = _resized(source.layout, out)
+    if layout is None:
+        source = ctx.row_major(source, node)
+        layout = Layout.row_major(out)
+    if any(step != 1 for step in steps):
+        layout = Layout.row_major(out)
+        source = ctx.row_major(source, node)
+    target = ctx.new(output.name or "y", source.tensor.dtype, layout, source.offset)
+    ctx.copy(node, source, target, out, source_at=corner, steps=steps)
+    ctx.bind(output, wrap(target))
+
+
+def _resized(layout: Layout, out: Shape) -> Layout | None:
+    """The layout with other axis sizes in the same order, where the axes are single atoms."""
+    result: Layout | None = layout
+    for axis, (before, after) in enumerate(zip(layout.shape, out, strict=True)):
+        if before != after and result is not None:
+            result = result.with_axis(axis, after)
+    return result
+
+
+@operator("Split", int8="moves bytes")
+def lower_split(ctx: Lowering, node: ir.Node) -> None:
+    """Split along one axis."""
+    shape = ctx.shape(node.inputs[0])
+    axis = attr_int(node, "axis", 0) % len(shape)
+    position = 0
+    for output in node.outputs:
+        out = ctx.shape(output)
+        corner = tuple(position if i == axis else 0 for i in range(len(shape)))
+        if output.uses() or output.is_graph_output():
+            _extract(ctx, node, node.inputs[0], output, out, corner, (1,) * len(shape))
+        position += out[axis]
+
+
+@operator("Concat", int8="moves bytes, after requantizing where scales differ")
+def lower_concat(ctx: Lowering, node: ir.Node) -> None:
+    """Concat along one axis; quantized operands are brought to the output's scale first."""
+    out = ctx.shape(node.outputs[0])
+    axis = attr_int(node, "axis", 0) % len(out)
+    forms = [ctx.form(value) for value in node.inputs]
+    epilogue = ctx.epilogue(node.outputs[0])
+    q = epilogue.quantization
+    output = node.outputs[0]
+    offset = 0
+    if q is not None and all(isinstance(form, (Scaled, Table, Constant)) for form in forms):
+        from ternc.backends.esp32.lower.unary import emit_table
+
+        buffers = []
+        stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
+        for value, form in zip(node.inputs, forms, strict=True):
+            if isinstance(form, Constant):
+                codes = q.codes(form.array.astype(np.float32)).astype(np.int8)
+                buffers.append(ctx.store_constant(f"{value.name}:codes", codes))
+                continue
+            assert isinstance(form, (Scaled, Table))
+            codes = q.codes(form.table())
+            same = np.array_equal(codes, stored)
+            buffers.append(form.buffer if same else emit_table(ctx, node, form.buffer, codes, q.offset, value))
+        output, offset = epilogue.value, q.offset
+        ctx.absorb(epilogue, node)
+    elif all(isinstance(form, Buffer) and form.tensor.dtype is DType.I8 for form in forms):
+        buffers = [form for form in forms if isinstance(form, Buffer)]
+        offset = buffers[0].offset
+        assert all(buffer.offset == offset for buffer in buffers)
+    else:
+        buffers = [ctx.buffer(value) if not isinstance(form, (Scaled, Table, Affine))
+                   else ctx.floats(value, node) for value, form in zip(node.inputs, forms, strict=True)]
+    layouts = [layout for buffer in buffers if (layout := _resized(buffer.layout, out)) is not None]
+    layout = next((each for each in layouts if not each.is_row_major), Layout.row_major(out))
+    target = ctx.new(output.name or "y", buffers[0].tensor.dtype, layout, offset)
+    position = 0
+    for buffer in buffers:
+        size = buffer.layout.shape
+        if size[axis] == 0:
+            continue
+        corner = tuple(position if i == axis else 0 for i in range(len(out)))
+        if buffer.layout.canonical().axis_stride(axis) is None:
+            buffer = ctx.row_major(buffer, node)
+        ctx.copy(node, buffer, target, size, target_at=corner)
+        position += size[axis]
+    ctx.bind(output, target)
+
+
+@operator("Expand", int8="moves bytes")
+def lower_expand(ctx: Lowering, node: ir.Node) -> None:
+    """Expand (broadcast) to a constant shape."""
+    out = ctx.shape(node.outputs[0])
+    source, wrap = _moved(ctx, node.inputs[0])
+    axes = ((),) * (len(out) - len(source.layout.axes)) + source.layout.axes
+    source = Buffer(source.tensor, Layout(axes, source.layout.order), source.offset)
+    if source.layout.shape == out:
+        ctx.bind(node.outputs[0], wrap(source))
+        return
+    target = ctx.new(node.outputs[0].name or "y", source.tensor.dtype, Layout.row_major(out), source.offset)
+    ctx.copy(node, source, target, out)
+    ctx.bind(node.outputs[0], wrap(target))
+
+
+@operator("Pad", int8="moves bytes; the constant is quantized")
+def lower_pad(ctx: Lowering, node: ir.Node) -> None:
+    """Pad: constant, edge and reflect, also negative."""
+    shape, out = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    pads_array = ctx.constant(node.inputs[1])
+    if pads_array is None:
+        raise Unsupported("Pad with amounts computed at run time")
+    rank = len(shape)
+    axes_array = ctx.constant(optional_input(node, 3))
+    axes = list(range(rank)) if axes_array is None else [int(a) % rank for a in axes_array]
+    before, after = [0] * rank, [0] * rank
+    for place, axis in enumerate(axes):
+        before[axis] = int(pads_array[place])
+        after[axis] = int(pads_array[place + len(axes)])
+    mode = attr_str(node, "mode", "constant")
+    source, wrap = _moved(ctx, node.inputs[0])
+    if mode == "constant":
+        form = ctx.form(node.inputs[0])
+        fill = ctx.constant(optional_input(node, 2))
+        real = 0.0 if fill is None else float(np.asarray(fill).reshape(-1)[0])
+        target = _padded(ctx, node, source, out, before, after)
+        bits = _fill_bits(real, source, form if isinstance(form, Scaled) else None)
+        start = ctx.program.instructions.pop() if prod(out) else None
+        ctx.emit("fill", node, y=target.tensor, size=target.tensor.dtype.size, value=bits, count=prod(out))
+        if start is not None:
+            ctx.program.instructions.append(start)
+    else:
+        target = _mirrored(ctx, node, source, before, after, mode)
+    ctx.bind(node.outputs[0], wrap(target))
+
+
+def _fill_bits(real: float, source: Buffer, scaled: Scaled | None) -> int:
+    if scaled is not None:
+        code = int(np.clip(np.rint(real / scaled.scale) + scaled.zero, -128, 127))
+        return code & 0xFF
+    if source.tensor.dtype is DType.F32:
+        return int(np.float32(real).view(np.uint32))
+    return (int(real) - source.offset) & (2 ** (8 * source.tensor.dtype.size) - 1)
+
+
+def _padded(ctx: Lowering, node: ir.Node, source: Buffer, out: Shape, before: list[int],
+            after: list[int]) -> Buffer:
+    """A new buffer of shape `out` with the source copied to its place (the border is unset)."""
+    layout = _resized(source.layout, out)
+    if layout is None:
+        source = ctx.row_major(source, node)
+        layout = Layout.row_major(out)
+    target = ctx.new(node.outputs[0].name or "y", source.tensor.dtype, layout, source.offset)
+    size = source.layout.shape
+    box = tuple(d + min(b, 0) + min(a, 0) for d, b, a in zip(size, before, after, strict=True))
+    ctx.copy(node, source, target, box, source_at=tuple(max(-b, 0) for b in before),
+             target_at=tuple(max(b, 0) for b in before))
+    return target
+
+
+def _mirrored(ctx: Lowering, node: ir.Node, source: Buffer, before: list[int], after: list[int],
+              mode: str) -> Buffer:
+    """Pads one axis after the other by copies of the edge or of the mirrored inside."""
+    if mode not in ("edge", "reflect"):
+        raise Unsupported(f"Pad in mode {mode}")
+    result = source
+    for axis, (front, back) in enumerate(zip(before, after, strict=True)):
+        if front == 0 and back == 0:
+            continue
+        size = result.layout.shape
+        if mode == "reflect" and max(front, back) >= size[axis]:
+            raise Unsupported("Pad by reflection of more than the axis holds")
+        result = ctx.row_major(result, node)
+        out = tuple(d + front + back if i == axis else d for i, d in enumerate(size))
+        target = ctx.new(f"{node.outputs[0].name}:{axis}", source.tensor.dtype, Layout.row_major(out), source.offset)
+        at = lambda position: tuple(position if i == axis else 0 for i in range(len(size)))  # noqa: B023,E731
+        ctx.copy(node, result, target, size, target_at=at(front))
+        for start, count, place in ((front, front, 0), (size[axis] - 2, back, front + size[axis])):
+            if count == 0:
+                continue
+            box = tuple(count if i == axis else d for i, d in enumerate(size))
+            if mode == "reflect":
+                steps = tuple(-1 if i == axis else 1 for i in range(len(size)))
+                ctx.copy(node, result, target, box, source_at=at(start), target_at=at(place), steps=steps)
+            else:
+                edge = 0 if place == 0 else size[axis] - 1
+                for k in range(count):
+                    line = tuple(1 if i == axis else d for i, d in enumerate(size))
+                    ctx.copy(node, result, target, line, source_at=at(edge), target_at=at(place + k))
+        result = target
+    return result
+
+
+@operator("Gather", int8="moves bytes")
+def lower_gather(ctx: Lowering, node: ir.Node) -> None:
+    """Gather along one axis by constant or computed indices."""
+    shape, out = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    axis = attr_int(node, "axis", 0) % len(shape)
+    source, wrap = _moved(ctx, node.inputs[0])
+    source = ctx.row_major(source, node)
+    indices = ctx.row_major(ctx.buffer(node.inputs[1]), node)
+    if indices.tensor.dtype is not DType.I32:
+        raise Unsupported("Gather with indices that are not integers", code="TC0104")
+    target = ctx.new(node.outputs[0].name or "y", source.tensor.dtype, Layout.row_major(out), source.offset)
+    ctx.emit("gather", node, x=source.tensor, indices=indices.tensor, y=target.tensor,
+             size=source.tensor.dtype.size, outer=prod(shape[:axis]), axis=shape[axis],
+             inner=prod(shape[axis + 1 :]), n_indices=prod(ctx.shape(node.inputs[1])))
+    ctx.bind(node.outputs[0], wrap(target))

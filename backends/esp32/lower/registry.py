@@ -1,0 +1,70 @@
+"""The table of supported operators: a lowering function registers itself with `@operator`.
+
+Adding an operator: a function in one of the modules beside this file (imported by
+`ternc.backends.esp32.lower`), decorated with the ONNX names it lowers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ternc.backends.esp32.lower.context import Lowering
+
+LowerFunction = Callable[[Lowering, ir.Node], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One ONNX operator: `int8` says how its integer form works ("" means float32 only)."""
+
+    name: str
+    lower: LowerFunction
+    int8: str
+    note: str
+
+
+OPERATORS: dict[str, Operator] = {}
+
+
+def operator(*names: str, int8: str = "", note: str = "") -> Callable[[LowerFunction], LowerFunction]:
+    """Registers a lowering function for ONNX operators of the default domain."""
+
+    def register(function: LowerFunction) -> LowerFunction:
+        for name in names:
+            assert name not in OPERATORS, name
+            OPERATORS[name] = Operator(name, function, int8, note)
+        return function
+
+    return register
+
+
+def attr_int(node: ir.Node, name: str, default: int) -> int:
+    """An integer attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_int()
+
+
+def attr_float(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_float()
+
+
+def attr_ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """An attribute that is a list of integers."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else tuple(int(i) for i in attribute.as_ints())
+
+
+def attr_str(node: ir.Node, name: str, default: str) -> str:
+    """A string attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_string()
+
+
+def optional_input(node: ir.Node, index: int) -> ir.Value | None:
+    """An input that may be absent."""
+    return node.inputs[index] if index < len(node.inputs) else None

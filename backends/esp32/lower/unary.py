@@ -1,0 +1,140 @@
+"""Unary elementwise operators: one byte table in int8, one instruction in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import erf, prod
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from ternc.backends.esp32.lower.context import Lowering, Unsupported
+from ternc.backends.esp32.lower.elementwise import as_affine
+from ternc.backends.esp32.lower.forms import Affine, Buffer, Scaled, Table
+from ternc.backends.esp32.lower.registry import (
+    attr_float, attr_str, operator,
+)
+from ternc.backends.esp32.program import DType, OperandValue
+
+Wide = npt.NDArray[np.float64]
+_erf = np.vectorize(erf, otypes=[np.float64])
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """One function: its value in float64 for tables, and its float32 instruction."""
+
+    function: Callable[[Wide], Wide]
+    instruction: str
+    operands: dict[str, OperandValue]
+
+
+def _piecewise(op: int, alpha: float, beta: float, function: Callable[[Wide], Wide]) -> Unary:
+    return Unary(function, "unary_f32", {"op": op, "alpha": alpha, "beta": beta})
+
+
+def _clip(ctx: Lowering, node: ir.Node) -> Unary:
+    bounds = ctx.clip_bounds(node)
+    if bounds is None:
+        raise Unsupported("Clip with bounds that are computed at run time")
+    lo, hi = bounds
+    return _piecewise(0, lo, hi, lambda x: np.minimum(np.maximum(x, lo), hi))
+
+
+def _leaky(ctx: Lowering, node: ir.Node) -> Unary:
+    alpha = attr_float(node, "alpha", 0.01)
+    return _piecewise(1, alpha, 0.0, lambda x: np.where(x < 0, x * alpha, x))
+
+
+def _hard_sigmoid(ctx: Lowering, node: ir.Node) -> Unary:
+    alpha, beta = attr_float(node, "alpha", 0.2), attr_float(node, "beta", 0.5)
+    return _piecewise(2, alpha, beta, lambda x: np.clip(alpha * x + beta, 0, 1))
+
+
+def _gelu(ctx: Lowering, node: ir.Node) -> Unary:
+    if attr_str(node, "approximate", "none") == "tanh":
+        return Unary(lambda x: 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x**3))),
+                     "gelu_f32", {"tanh": 1})
+    return Unary(lambda x: 0.5 * x * (1 + _erf(x * 0.7071067811865476)), "gelu_f32", {"tanh": 0})
+
+
+def _sigmoid(x: Wide) -> Wide:
+    return 1 / (1 + np.exp(-np.clip(x, -700, 700)))
+
+
+def _hard_swish(x: Wide) -> Wide:
+    return x * np.clip(x / 6 + 0.5, 0, 1)
+
+
+_FIXED: dict[str, Unary] = {
+    "Relu": _piecewise(0, 0.0, np.inf, lambda x: np.maximum(x, 0)),
+    "HardSwish": _piecewise(3, 0.0, 0.0, _hard_swish),
+    "Abs": _piecewise(4, 0.0, 0.0, np.abs),
+    "Neg": _piecewise(5, 0.0, 0.0, np.negative),
+    "Floor": _piecewise(6, 0.0, 0.0, np.floor),
+    "Ceil": _piecewise(7, 0.0, 0.0, np.ceil),
+    "Round": _piecewise(8, 0.0, 0.0, np.rint),
+    "Sign": _piecewise(9, 0.0, 0.0, np.sign),
+    "Reciprocal": _piecewise(10, 0.0, 0.0, np.reciprocal),
+    "Sigmoid": Unary(_sigmoid, "sigmoid_f32", {}),
+    "Tanh": Unary(np.tanh, "tanh_f32", {}),
+    "Exp": Unary(np.exp, "exp_f32", {}),
+    "Log": Unary(np.log, "log_f32", {}),
+    "Sqrt": Unary(np.sqrt, "sqrt_f32", {}),
+    "Erf": Unary(_erf, "erf_f32", {}),
+}
+_WITH_ATTRIBUTES = {
+    "Clip": _clip, "LeakyRelu": _leaky, "HardSigmoid": _hard_sigmoid, "Gelu": _gelu,
+}
+
+
+@operator(*_FIXED, *_WITH_ATTRIBUTES, int8="one 256-byte table")
+def lower_unary(ctx: Lowering, node: ir.Node) -> None:
+    """A unary function: lazily on a quantized operand, else one float32 instruction."""
+    unary = _FIXED[node.op_type] if node.op_type in _FIXED else _WITH_ATTRIBUTES[node.op_type](ctx, node)
+    form = ctx.form(node.inputs[0])
+    output = node.outputs[0]
+
+    def compute() -> Buffer:
+        x = ctx.floats(node.inputs[0], node)
+        y = ctx.new(output.name or "y", DType.F32, x.layout)
+        ctx.emit(unary.instruction, node, x=x.tensor, y=y.tensor, count=prod(ctx.shape(output)),
+                 **unary.operands)
+        return y
+
+    if isinstance(form, (Scaled, Table)):
+        with np.errstate(all="ignore"):
+            values = unary.function(form.table().astype(np.float64)).astype(np.float32)
+        ctx.bind(output, Table(form.buffer, compute, values=values))
+    elif isinstance(form, Affine) and node.op_type in ("Relu", "Clip"):
+        lazy = as_affine(form, compute)
+        assert lazy is not None
+        lo, hi = (0.0, np.inf) if node.op_type == "Relu" else (ctx.clip_bounds(node) or (0.0, 0.0))
+        lazy.lo, lazy.hi = (min(max(edge, lo), hi) for edge in (lazy.lo, lazy.hi))
+        ctx.bind(output, lazy)
+    elif isinstance(form, Buffer) and form.tensor.dtype is DType.I8 and node.op_type == "Clip":
+        _clip_integers(ctx, node, form)
+    else:
+        ctx.bind(output, compute())
+
+
+def _clip_integers(ctx: Lowering, node: ir.Node, form: Buffer) -> None:
+    """Clip of a quantized integer tensor: a table on the stored bytes."""
+    bounds = ctx.clip_bounds(node)
+    if bounds is None:
+        raise Unsupported("Clip with bounds that are computed at run time")
+    stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
+    clipped = np.clip(stored, max(bounds[0] - form.offset, -128), min(bounds[1] - form.offset, 127))
+    ctx.bind(node.outputs[0], emit_table(ctx, node, form, clipped, form.offset))
+
+
+def emit_table(ctx: Lowering, node: ir.Node, source: Buffer, codes: npt.NDArray[np.int64],
+               offset: int, value: ir.Value | None = None, dtype: DType = DType.I8) -> Buffer:
+    """A table lookup of every stored byte of `source`."""
+    value = value or node.outputs[0]
+    output = ctx.new(value.name or "y", dtype, source.layout, offset)
+    ctx.emit("lut_i8", node, x=source.tensor, y=output.tensor, count=prod(source.layout.shape),
+             table=ctx.data(f"{node.name}:table", codes, dtype))
+    return output

@@ -1,0 +1,143 @@
+"""Pooling and reductions over windows of an NHWC image."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+
+from ternc.backends.esp32.lower.context import Lowering, Unsupported
+from ternc.backends.esp32.lower.conv import spatial_pair, window_pads
+from ternc.backends.esp32.lower.forms import Buffer, Scaled
+from ternc.backends.esp32.lower.layout import Layout, Shape
+from ternc.backends.esp32.lower.registry import attr_int, attr_ints, operator, optional_input
+from ternc.backends.esp32.program import DType
+from ternc.quantize import requantize_constants
+
+
+def _window_numbers(n: int, size: tuple[int, int], channels: int, out: tuple[int, int],
+                    kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int],
+                    begin: tuple[int, int]) -> dict[str, int]:
+    return {
+        "n": n, "in_h": size[0], "in_w": size[1], "c": channels, "out_h": out[0], "out_w": out[1],
+        "kernel_h": kernel[0], "kernel_w": kernel[1], "stride_h": strides[0], "stride_w": strides[1],
+        "dilation_h": dilations[0], "dilation_w": dilations[1], "pad_top": begin[0], "pad_left": begin[1],
+    }
+
+
+@operator("MaxPool", "GlobalMaxPool", int8="on the integers")
+def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
+    """MaxPool: on quantized operands the integers are compared, then rescaled where scales differ."""
+    if len(node.outputs) > 1 and node.outputs[1].uses():
+        raise Unsupported("MaxPool with an output of indices")
+    x_shape, y_shape = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    numbers, _ = _pool_geometry(node, x_shape, y_shape)
+    form = ctx.form(node.inputs[0])
+    integers = isinstance(form, Scaled) or (isinstance(form, Buffer) and form.tensor.dtype is DType.I8)
+    if isinstance(form, Scaled):
+        source = form.buffer
+    else:
+        source = form if isinstance(form, Buffer) and integers else ctx.floats(node.inputs[0], node)
+    x = ctx.relayout(source, Layout.channels_last(x_shape), node)
+    layout = Layout.channels_last(y_shape)
+    dtype = DType.I8 if integers else DType.F32
+    output = ctx.new(node.outputs[0].name or "y", dtype, layout, source.offset if integers else 0)
+    ctx.emit("maxpool_i8" if integers else "maxpool_f32", node, x=x.tensor, y=output.tensor, **numbers)
+    if isinstance(form, Scaled):
+        scale, zero = form.scale, form.zero
+
+        def compute() -> Buffer:
+            y = ctx.new(f"{node.outputs[0].name}:real", DType.F32, layout)
+            ctx.emit("dequantize_i8", node, x=output.tensor, y=y.tensor, count=prod(y_shape),
+                     scale=scale, zero=zero)
+            return y
+
+        ctx.bind(node.outputs[0], Scaled(output, compute, scale=scale, zero=zero))
+    else:
+        ctx.bind(node.outputs[0], output)
+
+
+def _pool_geometry(node: ir.Node, x_shape: Shape, y_shape: Shape) -> tuple[dict[str, int], Shape]:
+    """The window operands and the padding at the end of each spatial dimension."""
+    rank = len(x_shape) - 2
+    if node.op_type.startswith("Global"):
+        size = x_shape[2:]
+        if rank > 2:  # any number of dimensions is one long one
+            size = (prod(size),)
+        pair = spatial_pair(size, 1)
+        return _window_numbers(x_shape[0], pair, x_shape[1], (1, 1), pair, (1, 1), (1, 1), (0, 0)), (0, 0)
+    kernel = attr_ints(node, "kernel_shape", ())
+    strides = attr_ints(node, "strides", (1,) * rank)
+    dilations = attr_ints(node, "dilations", (1,) * rank)
+    begin, end = window_pads(node, x_shape[2:], kernel, strides, dilations)
+    return _window_numbers(
+        x_shape[0], spatial_pair(x_shape[2:], 1), x_shape[1], spatial_pair(y_shape[2:], 1),
+        spatial_pair(kernel, 1), spatial_pair(strides, 1), spatial_pair(dilations, 1),
+        spatial_pair(begin, 0)), spatial_pair(end, 0)
+
+
+@operator("AveragePool", "GlobalAveragePool", int8="requantized sums")
+def lower_average_pool(ctx: Lowering, node: ir.Node) -> None:
+    """AveragePool with both padding conventions."""
+    x_shape, y_shape = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    numbers, end = _pool_geometry(node, x_shape, y_shape)
+    include = attr_int(node, "count_include_pad", 0)
+    _emit_average(ctx, node, Layout.channels_last(x_shape), Layout.channels_last(y_shape), numbers,
+                  end, include)
+
+
+@operator("ReduceMean", int8="requantized sums")
+def lower_reduce_mean(ctx: Lowering, node: ir.Node) -> None:
+    """ReduceMean over any axes, as one window over the reduced elements."""
+    shape = ctx.shape(node.inputs[0])
+    axes_value = optional_input(node, 1)
+    axes_array = ctx.constant(axes_value)
+    if axes_value is not None and axes_array is None:
+        raise Unsupported("ReduceMean with axes computed at run time")
+    axes = attr_ints(node, "axes", ()) if axes_array is None else tuple(int(a) for a in axes_array)
+    if not axes and not attr_int(node, "noop_with_empty_axes", 0):
+        axes = tuple(range(len(shape)))
+    reduced = sorted({axis % len(shape) for axis in axes})
+    kept = [axis for axis in range(len(shape)) if axis not in reduced]
+    if not reduced:
+        ctx.bind(node.outputs[0], ctx.form(node.inputs[0]))
+        return
+    # Channels: the kept axes after the first reduced one; images: those before it.
+    outer = [axis for axis in kept if axis < reduced[0]]
+    inner = [axis for axis in kept if axis > reduced[0]]
+    count = prod(shape[a] for a in reduced)
+    numbers = _window_numbers(prod(shape[a] for a in outer), (count, 1), prod(shape[a] for a in inner),
+                              (1, 1), (count, 1), (1, 1), (1, 1), (0, 0))
+    y_shape = ctx.shape(node.outputs[0])
+    _emit_average(ctx, node, Layout.permuted(shape, (*outer, *reduced, *inner)),
+                  Layout.row_major(y_shape), numbers, (0, 0), 0)
+
+
+def _emit_average(ctx: Lowering, node: ir.Node, x_layout: Layout, y_layout: Layout,
+                  numbers: dict[str, int], end: Shape, include: int) -> None:
+    form = ctx.form(node.inputs[0])
+    epilogue = ctx.epilogue(node.outputs[0])
+    q = epilogue.quantization
+    if isinstance(form, Scaled) and q is not None:
+        x = ctx.relayout(form.buffer, x_layout, node)
+        window = numbers["kernel_h"] * numbers["kernel_w"]
+        whole = include == 0 and not (numbers["pad_top"] or numbers["pad_left"] or any(end)) and (
+            (numbers["out_h"] - 1) * numbers["stride_h"] + numbers["kernel_h"] <= numbers["in_h"]
+            and (numbers["out_w"] - 1) * numbers["stride_w"] + numbers["kernel_w"] <= numbers["in_w"])
+        divisors = np.array([window]) if whole else np.arange(1, window + 1)
+        constants = requantize_constants(
+            form.scale / q.scale / divisors, np.full(divisors.size, float(q.zero)), divisors * 255)
+        output = ctx.new(epilogue.value.name or "y", DType.I8, y_layout, q.offset)
+        ctx.emit("avgpool_i8", node, x=x.tensor, y=output.tensor,
+                 m=ctx.data(f"{node.name}:m", constants.m, DType.I32), **numbers, pad_bottom=end[0],
+                 pad_right=end[1], include_pad=include, x_zero=form.zero, m_count=divisors.size,
+                 c=int(constants.c[0]), shift=int(constants.shift), lo=q.lo, hi=q.hi)
+        ctx.bind(epilogue.value, output)
+        ctx.absorb(epilogue, node)
+        return
+    x = ctx.relayout(ctx.floats(node.inputs[0], node), x_layout, node)
+    output = ctx.new(node.outputs[0].name or "y", DType.F32, y_layout)
+    ctx.emit("avgpool_f32", node, x=x.tensor, y=output.tensor, **numbers, pad_bottom=end[0],
+             pad_right=end[1], include_pad=include)
+    ctx.bind(node.outputs[0], output)
