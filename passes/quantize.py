@@ -1,0 +1,276 @@
+"""Static int8: QuantizeLinear and DequantizeLinear around what the integer kernels compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from ternc.diagnostics import Diagnostics
+from ternc.passes._graph import constant, fresh_name, initializer
+from ternc.passes._quantization_plan import (
+    LINEAR,
+    Fixed,
+    Observed,
+    Plan,
+    Point,
+    SameAs,
+    Table,
+    plan_quantization,
+)
+from ternc.quantize import AffineParameters, affine_parameters, quantize, quantize_weights
+
+# What stands in for the scale of a tensor that was 0 throughout calibration.
+_ARBITRARY = AffineParameters(1 / 128, 0)
+
+
+def tensors_to_observe(
+    model: ir.Model, keep_float: AbstractSet[str] = frozenset()
+) -> tuple[str, ...]:
+    """Names of the tensors whose ranges `Quantize` needs, in graph order."""
+    points = plan_quantization(model, keep_float).points.values()
+    return tuple(
+        point.value.name or "" for point in points if isinstance(point.source, Observed)
+    )
+
+
+class Quantize(ir.passes.InPlacePass):
+    """y = op(x, w) becomes y = DQ(Q(op(DQ(x), DQ(w)))), int8 throughout.
+
+    Applies to float32 tensors of a model with static shapes whose batch normalization is folded.
+
+    * Weights of Conv, ConvTranspose, Gemm, MatMul: symmetric int8 for each output channel. One
+      that comes from a DequantizeLinear (ternary) stays. Biases and other constants stay float.
+    * Activations: asymmetric int8 per tensor, from `ranges`, which always include 0. A bias added
+      to a MatMul and a Relu or Clip after Conv, ConvTranspose, Gemm, MatMul or Add is computed
+      with it: Q and DQ come after.
+    * Operators that move elements pass on their input's scale. Softmax and Sigmoid have
+      scale 1/256 and zero point -128, Tanh 1/128 and 0.
+    * A node named in `keep_float` reads and writes floats: DQ before it, Q after it, nothing
+      between two of them. Integer and boolean tensors are left alone.
+
+    A quantized tensor's name goes to the DequantizeLinear; the operator's result gets `_float`
+    behind its name.
+    """
+
+    name: ClassVar[str] = "quantize"
+
+    def __init__(
+        self,
+        ranges: Mapping[str, tuple[float, float]],
+        diagnostics: Diagnostics,
+        keep_float: AbstractSet[str] = frozenset(),
+    ) -> None:
+        self.ranges = ranges
+        self.diagnostics = diagnostics
+        self.keep_float = keep_float
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Quantizes `model`, or leaves it as it is when a range is missing."""
+        plan = plan_quantization(model, self.keep_float)
+        parameters = self._parameters(plan)
+        if parameters is None:
+            return ir.passes.PassResult(model, modified=False)
+        graph = model.graph
+        weights = _quantize_weights(graph, plan)
+        inserter = _Inserter(graph, plan)
+        for point in plan.points.values():
+            inserter.insert(point, parameters[point.value])
+        return ir.passes.PassResult(model, bool(plan.points) or weights)
+
+    def _parameters(self, plan: Plan) -> dict[ir.Value, AffineParameters] | None:
+        """Every point's parameters, None after reporting a range that cannot be used."""
+        found: dict[ir.Value, AffineParameters] = {}
+        complete = True
+        for value, point in plan.points.items():
+            match point.source:
+                case Fixed(scale, zero_point):
+                    found[value] = AffineParameters(scale, zero_point)
+                case SameAs(origin):
+                    if origin in found:
+                        found[value] = found[origin]
+                case Table(table):
+                    array = constant(table)
+                    assert array is not None
+                    found[value] = self._from_range(
+                        point, (float(array.min(initial=0)), float(array.max(initial=0)))
+                    ) or _ARBITRARY
+                case Observed():
+                    chosen = self._from_range(point, self.ranges.get(value.name or ""))
+                    if chosen is None:
+                        complete = False
+                    else:
+                        found[value] = chosen
+        return found if complete else None
+
+    def _from_range(
+        self, point: Point, observed: tuple[float, float] | None
+    ) -> AffineParameters | None:
+        name, producer = point.value.name, point.value.producer()
+        node = (producer.name or "") if producer else ""
+        op_type = producer.op_type if producer else ""
+        if observed is None:
+            self.diagnostics.error(
+                "TC0301", f"calibration gave no range for tensor {name!r}",
+                node=node, op_type=op_type,
+            )
+            return None
+        low, high = observed
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            self.diagnostics.error(
+                "TC0301", f"the range of tensor {name!r} is [{low}, {high}]",
+                node=node, op_type=op_type, help="look for a value in the data that is not finite",
+            )
+            return None
+        try:
+            return affine_parameters(low, high)
+        except ValueError:
+            self.diagnostics.warning(
+                "TC0202", f"tensor {name!r} is 0 in every calibration sample",
+                node=node, op_type=op_type,
+                notes=(f"range: [{low}, {high}]; other values saturate at about 1",),
+                help="give calibration data that is like the data in use",
+            )
+            return _ARBITRARY
+
+
+class _Inserter:
+    """Puts Q and DQ behind tensors; tensors with the same parameters share their constants."""
+
+    def __init__(self, graph: ir.Graph, plan: Plan) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.constants: dict[AffineParameters, tuple[ir.Value, ir.Value]] = {}
+        self.first = next(iter(graph), None)
+
+    def insert(self, point: Point, parameters: AffineParameters) -> None:
+        """Quantizes one tensor."""
+        value, producer = point.value, point.value.producer()
+        name = value.name or "tensor"
+        if isinstance(point.source, Table) and producer is not None:
+            self._quantize_table(producer, point.source.table, parameters)
+        readers = [
+            use for use in value.uses()
+            if use.node.op_type not in ("QuantizeLinear", "DynamicQuantizeLinear")
+            and not (point.stays_float and use.node in self.plan.kept)
+        ]
+        exposed = value.is_graph_output() and not point.stays_float and producer is not None
+        if not readers and not exposed:
+            return
+        constants = self._constants(name, parameters)
+        if producer is not None and not point.stays_float:
+            value.name = fresh_name(self.graph, f"{name}_float")
+        codes = self._node("QuantizeLinear", f"{name}_quantized", [value, *constants], value,
+                           ir.DataType.INT8)
+        real = self._node(
+            "DequantizeLinear", fresh_name(self.graph, name if value.name != name
+                                           else f"{name}_dequantized"),
+            [codes, *constants], value, ir.DataType.FLOAT,
+        )
+        new = [codes.producer(), real.producer()]
+        nodes = [node for node in new if node is not None]
+        if producer is not None:
+            self.graph.insert_after(producer, nodes)
+        else:
+            assert self.first is not None
+            self.graph.insert_before(self.first, nodes)
+        for use in readers:
+            use.node.replace_input_with(use.idx, real)
+        if exposed:
+            for index, output in enumerate(self.graph.outputs):
+                if output is value:
+                    self.graph.outputs[index] = real
+
+    def _node(
+        self, op_type: str, name: str, inputs: list[ir.Value], like: ir.Value, dtype: ir.DataType
+    ) -> ir.Value:
+        name = name if op_type == "DequantizeLinear" else fresh_name(self.graph, name)
+        output = ir.Value(name=name, shape=like.shape, type=ir.TensorType(dtype))
+        ir.node(op_type, inputs, outputs=[output], name=f"{name}_{op_type}")
+        return output
+
+    def _constants(self, name: str, parameters: AffineParameters) -> tuple[ir.Value, ir.Value]:
+        if parameters not in self.constants:
+            self.constants[parameters] = (
+                initializer(self.graph, f"{name}_scale", np.float32(parameters.scale)),
+                initializer(self.graph, f"{name}_zero_point", np.int8(parameters.zero_point)),
+            )
+        return self.constants[parameters]
+
+    def _quantize_table(
+        self, gather: ir.Node, table: ir.Value, parameters: AffineParameters
+    ) -> None:
+        array = constant(table)
+        assert array is not None
+        name = table.name or "table"
+        codes = initializer(self.graph, f"{name}_int8", quantize(array, parameters))
+        constants = self._constants(name, parameters)
+        real = self._node("DequantizeLinear", fresh_name(self.graph, f"{name}_dequantized"),
+                          [codes, *constants], table, ir.DataType.FLOAT)
+        node = real.producer()
+        assert node is not None
+        self.graph.insert_before(gather, node)
+        gather.replace_input_with(0, real)
+        _drop_unused(self.graph, table)
+
+
+def _quantize_weights(graph: ir.Graph, plan: Plan) -> bool:
+    """Makes the float weights of linear operators int8; whether there were any."""
+    done: dict[tuple[ir.Value, int | None], ir.Value] = {}
+    for node in list(graph):
+        if node.op_type not in LINEAR or node in plan.kept or node.domain not in ("", "ai.onnx"):
+            continue
+        for index, weight in enumerate(node.inputs[:2]):
+            array = constant(weight)
+            if weight is None or array is None or array.dtype != np.float32:
+                continue
+            axis = _channel_axis(node, index, array.ndim)
+            if (weight, axis) not in done:
+                done[weight, axis] = _dequantized_weight(graph, node, weight, array, axis)
+            node.replace_input_with(index, done[weight, axis])
+            _drop_unused(graph, weight)
+    return bool(done)
+
+
+def _channel_axis(node: ir.Node, index: int, rank: int) -> int | None:
+    """The output channel of a weight that is input `index`; None: one scale for all of it."""
+    if node.op_type == "Conv" and index == 1:
+        return 0
+    if node.op_type == "ConvTranspose" and index == 1:
+        return 1
+    if node.op_type == "Gemm":
+        transposed = bool(node.attributes.get_int("transB" if index else "transA", 0))
+        return int(not transposed) if index else int(transposed)
+    if node.op_type == "MatMul" and rank >= 2:
+        return rank - 1 if index else rank - 2
+    return None
+
+
+def _dequantized_weight(
+    graph: ir.Graph, node: ir.Node, weight: ir.Value, array: np.ndarray, axis: int | None
+) -> ir.Value:
+    quantized = quantize_weights(array, axis)
+    name = weight.name or "weight"
+    inputs = [
+        initializer(graph, f"{name}_int8", quantized.codes),
+        initializer(graph, f"{name}_scale", quantized.scale),
+    ]
+    real = ir.Value(
+        name=fresh_name(graph, f"{name}_dequantized"), shape=weight.shape,
+        type=ir.TensorType(ir.DataType.FLOAT),
+    )
+    graph.insert_before(node, ir.node(
+        "DequantizeLinear", inputs, {} if axis is None else {"axis": axis}, outputs=[real],
+        name=real.name,
+    ))
+    return real
+
+
+def _drop_unused(graph: ir.Graph, value: ir.Value) -> None:
+    if value.is_initializer() and not value.uses() and not value.is_graph_output():
+        assert value.name is not None
+        graph.initializers.pop(value.name, None)
