@@ -1,0 +1,64 @@
+"""ONNX in, ONNX out: the passes, in the order in which they run.
+
+Every pass leaves a model that onnxruntime runs with the same answer (QONNX's own operators
+excepted, which onnxruntime does not know). Modules whose name starts with an underscore hold what
+passes share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from ternc.diagnostics import Diagnostics
+from ternc.passes.check_model import CheckModel
+from ternc.passes.detect_ternary import DetectTernary
+from ternc.passes.fix_shapes import FixShapes
+from ternc.passes.fold_batchnorm import FoldBatchNorm
+from ternc.passes.fold_constants import FoldConstants
+from ternc.passes.fold_pad import FoldPad
+from ternc.passes.hoist_layout import HoistLayout
+from ternc.passes.import_fake_quant import ImportFakeQuant
+from ternc.passes.import_matmul_nbits import ImportMatMulNBits
+from ternc.passes.import_qonnx import ImportQonnx
+from ternc.passes.infer_shapes import InferShapes
+from ternc.passes.raise_opset import RaiseOpset
+from ternc.passes.repair import Repair
+from ternc.passes.simplify import Simplify
+
+
+def front(
+    diagnostics: Diagnostics,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    folded: dict[str, str] | None = None,
+) -> tuple[ir.passes.PassBase, ...]:
+    """The passes from a user's model to a normalised one with ternary weights, in order.
+
+    Args:
+        diagnostics: Where the passes report; look at it after each, an error may make the next
+            pass pointless.
+        shapes: Sizes for inputs whose shape is dynamic, by input name.
+        folded: Filled with the names of absorbed nodes and tensors and what absorbed them.
+    """
+    folded = folded if folded is not None else {}
+    return (
+        Repair(diagnostics),
+        common.InlinePass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.RemoveInitializersFromInputsPass(),
+        RaiseOpset(diagnostics),
+        ImportQonnx(diagnostics),
+        ImportMatMulNBits(diagnostics),
+        FixShapes(diagnostics, shapes),
+        ImportFakeQuant(),
+        FoldConstants(),
+        Simplify(),
+        InferShapes(diagnostics),
+        CheckModel(diagnostics),
+        FoldPad(folded),
+        HoistLayout(),
+        FoldBatchNorm(folded),
+        DetectTernary(diagnostics),
+    )

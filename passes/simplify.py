@@ -1,0 +1,71 @@
+"""What exporters leave and nobody needs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+from onnxscript.rewriter import RewriteRuleSet
+from onnxscript.rewriter.rules import common as rules
+
+from ternc.passes._graph import replace_value, static_shape
+
+_RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand")
+
+_RULES = RewriteRuleSet([
+    rules.dropout_inference_rule, rules.dropout_zero_rule,
+    rules.no_op_cast_rule, rules.no_op_expand_rule, rules.no_op_transpose_rule,
+    rules.add_0_rule, rules.sub_0_rule, rules.mul_by_1_rule, rules.div_by_1_rule,
+    rules.transpose_transpose_rule, rules.reshape_reshape_rule, rules.unsqueeze_unsqueeze_rule,
+    rules.successive_relu_rule, rules.successive_relu_clip_rule, rules.successive_clip_relu_rule,
+    rules.successive_clip_rule, rules.collapse_slice_rule, rules.collapse_slice2_rule,
+    rules.min_min_rule, rules.max_max_rule, rules.min_max_rule, rules.max_min_rule,
+])
+
+
+class Simplify(ir.passes.InPlacePass):
+    """f(x) → x where f is the identity; f(g(x)) → h(x) where one layout or clip op does both.
+
+    Applies to Dropout, Identity, Cast to the same type, Expand, Reshape, Flatten, Squeeze and
+    Unsqueeze to the same shape, Transpose that moves nothing, x+0, x-0, x*1, x/1, pairs of Transpose, Reshape, Unsqueeze, Relu and Clip, with
+    onnxscript's rules; then removes nodes, initializers and opset imports that nothing uses.
+
+    Must not remove inputs or outputs of the model: an input that nothing reads any more stays.
+    """
+
+    name: ClassVar[str] = "simplify"
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Runs the rules and onnx_ir's clean-up passes."""
+        modified = _RULES.apply_to_model(model) > 0
+        modified |= _remove_no_op_reshapes(model.graph)
+        clean_up = (
+            common.IdentityEliminationPass(),
+            common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+            common.RemoveUnusedNodesPass(), common.RemoveUnusedOpsetsPass(),
+        )
+        for clean in clean_up:
+            modified |= bool(clean(model).modified)
+        return ir.passes.PassResult(model, modified)
+
+
+def _remove_no_op_reshapes(graph: ir.Graph) -> bool:
+    modified = False
+    for node in list(graph):
+        if node.domain or node.op_type not in _RESHAPES or not node.inputs[0]:
+            continue
+        x, y = node.inputs[0], node.outputs[0]
+        shape = static_shape(x)
+        if shape is None or shape != static_shape(y):
+            continue
+        if y.is_graph_output() and (x.is_graph_input() or x.is_initializer()
+                                    or x.is_graph_output() or len(list(x.uses())) > 1):
+            continue
+        if y.is_graph_output():
+            replace_value(y, x)
+        else:
+            ir.convenience.replace_all_uses_with(y, x)
+        graph.remove(node, safe=True)
+        modified = True
+    return modified
