@@ -1,0 +1,20 @@
+/* Ends a template that mac.h began: another kernel may follow in the same translation unit. */
+#undef MAC_NAME
+#undef MAC_X
+#undef MAC_W
+#undef MAC_Y
+#undef MAC_F32
+#undef MAC_I8
+#undef MAC_T2
+#undef MAC_PASTE2
+#undef MAC_PASTE
+#undef MAC_FN
+#undef MAC_ARGS
+#undef MAC_X_TYPE
+#undef MAC_X_DTYPE
+#undef MAC_W_TYPE
+#undef MAC_W_DTYPE
+#undef MAC_Y_TYPE
+#undef MAC_Y_DTYPE
+#undef MAC_C_TYPE
+#undef MAC_SUM

@@ -1,0 +1,131 @@
+"""Data movement and index kernels against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.runtime.harness import Array, Call, assert_sizes_checked, call
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+_TYPES = {1: np.int8, 2: np.int16, 4: np.float32}
+
+
+def _numbers(x: Array, shape: tuple[int, ...], xs: list[int], ys: list[int]) -> dict[str, int]:
+    pad = 6 - len(shape)
+    numbers = {"size": x.itemsize, "x_offset": 0, "y_offset": 0}
+    for i in range(6):
+        numbers[f"d{i}"] = shape[i - pad] if i >= pad else 1
+        numbers[f"xs{i}"] = xs[i - pad] if i >= pad else 0
+        numbers[f"ys{i}"] = ys[i - pad] if i >= pad else 0
+    return numbers
+
+
+def _strides(view: Array) -> list[int]:
+    return [stride // view.itemsize for stride in view.strides]
+
+
+def _offset(view: Array, base: Array) -> int:
+    distance: int = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    return distance // base.itemsize
+
+
+def _ramp(shape: tuple[int, ...], size: int) -> Array:
+    return np.arange(int(np.prod(shape)) if shape else 1).astype(_TYPES[size]).reshape(shape)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data(), st.sampled_from([1, 2, 4]))
+def test_copy_nd_between_any_two_views(data: st.DataObject, size: int) -> None:
+    """A transposed, sliced, reversed, broadcast view into a window of another tensor."""
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=6)))
+    x = _ramp(shape, size)
+    view: Array = x.transpose(data.draw(st.permutations(range(len(shape)))))
+    for axis, dim in enumerate(view.shape):
+        start = data.draw(st.integers(0, dim - 1))
+        step = data.draw(st.sampled_from([1, 1, 2, -1]))
+        view = view[(slice(None),) * axis + (slice(start, None, step),)]
+    if len(shape) < 6 and data.draw(st.booleans()):
+        view = np.broadcast_to(view, (3, *view.shape))
+    margins = [data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in view.shape]
+    inside = tuple(slice(m[0], m[0] + d) for d, m in zip(view.shape, margins, strict=True))
+    y = np.full([d + sum(m) for d, m in zip(view.shape, margins, strict=True)], 99, x.dtype)
+    numbers = _numbers(x, view.shape, _strides(view), _strides(y[inside]))
+    numbers |= {"x_offset": _offset(view, x), "y_offset": _offset(y[inside], y)}
+    expected = y.copy()
+    expected[inside] = view
+    np.testing.assert_array_equal(call("copy_nd", {"x": x, "y": y}, **numbers)["y"], expected)
+
+
+def test_copy_nd_refuses_what_leaves_its_tensors() -> None:
+    x = _ramp((4, 6), 4)
+    good = _numbers(x, (4, 6), [6, 1], [6, 1])
+    assert_sizes_checked("copy_nd", {"x": x, "y": x}, **good)
+    refused = [
+        {"x_offset": 1}, {"y_offset": 1}, {"x_offset": 2**32 - 1}, {"xs5": 2}, {"ys5": -1},
+        {"xs4": -6}, {"d4": 5}, {"d3": 2, "xs3": 0, "ys3": 0}, {"d0": 2**32 - 1}, {"size": 1},
+        {"size": 3}, {"size": 0}, {"d3": 2, "ys3": -(2**31)}, {"d3": 2**31, "xs3": 2**31 - 1},
+    ]  # fmt: skip
+    for change in refused:
+        assert Call("copy_nd", {"x": x, "y": x}, good | change).check() != 0, change
+    same = Call("copy_nd", {"x": x, "y": x}, good, alias={"y": "x"})
+    assert same.check() != 0
+    reverse = good | {"xs4": -6, "x_offset": 18}
+    y = call("copy_nd", {"x": x, "y": x}, **reverse)["y"]
+    np.testing.assert_array_equal(y, x[::-1])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_fill(size: int) -> None:
+    value = 0x12348FA7
+    y = np.zeros(13, _TYPES[size])
+    out = call("fill", {"y": y}, size=size, value=value, count=11)["y"]
+    expected = value.to_bytes(4, "little")[:size] * 11
+    assert out[:11].tobytes() == expected
+    assert_sizes_checked("fill", {"y": y}, size=size, value=0, count=13)
+    for change in ({"count": 14}, {"count": 2**32 - 1}, {"size": 8}, {"size": 0}):
+        assert Call("fill", {"y": y}, {"size": size, "value": 0, "count": 1} | change).check() != 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([1, 2, 4]), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5),
+    st.lists(st.integers(-(2**31), 2**31 - 1) | st.integers(-7, 7), min_size=1, max_size=6),
+)
+def test_gather(size: int, outer: int, axis: int, inner: int, indices: list[int]) -> None:
+    x = _ramp((outer, axis, inner), size)
+    y = np.zeros((outer, len(indices), inner), x.dtype)
+    numbers = {"size": size, "outer": outer, "axis": axis, "inner": inner}
+    numbers["n_indices"] = len(indices)
+    tensors = {"x": x, "indices": np.array(indices, np.int32), "y": y}
+    nearest = [min(max(i + axis if i < 0 else i, 0), axis - 1) for i in indices]
+    np.testing.assert_array_equal(call("gather", tensors, **numbers)["y"], x[:, nearest])
+    assert_sizes_checked("gather", tensors, **numbers)
+    for change in ({"axis": 0}, {"outer": 2**31, "inner": 2**31}, {"n_indices": 2**32 - 1}):
+        assert Call("gather", tensors, numbers | change).check() != 0
+    it = Call("gather", tensors, numbers | {"inner": 0, "outer": 2**32 - 1, "axis": 2**32 - 1})
+    assert it.check() == 0
+    assert it.rows == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 4), st.integers(1, 9), st.integers(1, 4), st.booleans(), st.booleans(),
+    st.booleans(), st.integers(0, 2**32 - 1),
+)
+def test_argmax(
+    outer: int, n: int, inner: int, last: bool, minimum: bool, real: bool, seed: int
+) -> None:
+    x = np.random.default_rng(seed).integers(-3, 3, (outer, n, inner))
+    best = x.min(axis=1, keepdims=True) if minimum else x.max(axis=1, keepdims=True)
+    ties = x == best
+    expected = n - 1 - ties[:, ::-1].argmax(axis=1) if last else ties.argmax(axis=1)
+    name = "argmax_f32" if real else "argmax_i8"
+    tensors = {
+        "x": x.astype(np.float32 if real else np.int8), "y": np.zeros((outer, inner), np.int32),
+    }  # fmt: skip
+    numbers = {"outer": outer, "n": n, "inner": inner}
+    numbers |= {"select_last": int(last), "minimum": int(minimum)}
+    np.testing.assert_array_equal(call(name, tensors, **numbers)["y"], expected)
+    assert_sizes_checked(name, tensors, **numbers)
+    assert Call(name, tensors, numbers | {"n": 0}).check() != 0
