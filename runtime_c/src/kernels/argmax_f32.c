@@ -3,9 +3,8 @@
 
 static ternc_status check_argmax_f32(const ternc_op *op) {
   const ternc_argmax_f32_args *args = (const ternc_argmax_f32_args *)op->args;
-  if (args->n == 0 || ternc_expect(op, args->x, TERNC_F32, ternc_mul3(args->outer, args->n, args->inner))) {
-    return TERNC_E_OPERAND;
-  }
+  const uint64_t count = ternc_mul3(args->outer, args->n, args->inner);
+  if (args->n == 0 || ternc_expect(op, args->x, TERNC_F32, count)) return TERNC_E_OPERAND;
   return ternc_expect(op, args->y, TERNC_I32, ternc_mul_sat(args->outer, args->inner));
 }
 
@@ -20,7 +19,8 @@ static void run_argmax_f32(const ternc_op *op, uint32_t begin, uint32_t end) {
   const size_t step = args->inner;
   int32_t *y = (int32_t *)ternc_data(op, args->y);
   for (; begin < end; begin++) {
-    const float *x = (const float *)ternc_data(op, args->x) + ternc_row_at(begin, args->n, args->inner);
+    const size_t at = ternc_row_at(begin, args->n, args->inner);
+    const float *x = (const float *)ternc_data(op, args->x) + at;
     float best = x[0];
     uint32_t index = 0, i;
     for (i = 1; i < args->n; i++) {

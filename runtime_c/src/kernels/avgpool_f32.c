@@ -35,7 +35,8 @@ static void run_avgpool_f32(const ternc_op *op, uint32_t begin, uint32_t end) {
         }
         for (ch = 0; ch < lanes; ch++) sum[ch] += line[ch];
       }
-      for (ch = 0; ch < lanes; ch++) y[first + ch] = sum[ch] / divisor;
+      /* An empty window has the mean 0, as in onnxruntime. */
+      for (ch = 0; ch < lanes; ch++) y[first + ch] = divisor > 0.0f ? sum[ch] / divisor : 0.0f;
     }
   }
 }

@@ -8,7 +8,9 @@ static ternc_status check_div_i8(const ternc_op *op) {
   return ternc_nd_check_ab(op, TERNC_ND_WORDS(div_i8, op), TERNC_I8);
 }
 
-static uint32_t rows_div_i8(const ternc_op *op) { return ternc_nd_rows(TERNC_ND_WORDS(div_i8, op)); }
+static uint32_t rows_div_i8(const ternc_op *op) {
+  return ternc_nd_rows(TERNC_ND_WORDS(div_i8, op));
+}
 
 /* floor(a*m/(b << shift) + 1/2) + zero, clamped; |a|, |b| <= 255, so that all fits 64 bits. */
 static int32_t quotient_div_i8(const ternc_div_i8_args *args, int32_t a, int32_t b) {

@@ -15,7 +15,7 @@ static void run_maxpool_f32(const ternc_op *op, uint32_t begin, uint32_t end) {
   const ternc_pool *p = TERNC_POOL_WORDS(maxpool_f32, op);
   const float *x = (const float *)ternc_data(op, args->x);
   float *y = (float *)ternc_data(op, args->y) + (size_t)begin * p->channels;
-  const float lowest = ternc_bits_float(0xff800000u); /* -inf */
+  const float lowest = ternc_bits_float(0xff7fffffu); /* as onnxruntime */
   for (; begin < end; begin++, y += p->channels) {
     ternc_span h, w;
     const uint32_t image = ternc_pool_taps(p, begin, &h, &w);

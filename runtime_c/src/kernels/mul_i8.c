@@ -8,7 +8,9 @@ static ternc_status check_mul_i8(const ternc_op *op) {
   return ternc_nd_check_ab(op, TERNC_ND_WORDS(mul_i8, op), TERNC_I8);
 }
 
-static uint32_t rows_mul_i8(const ternc_op *op) { return ternc_nd_rows(TERNC_ND_WORDS(mul_i8, op)); }
+static uint32_t rows_mul_i8(const ternc_op *op) {
+  return ternc_nd_rows(TERNC_ND_WORDS(mul_i8, op));
+}
 
 static void run_mul_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
   const ternc_mul_i8_args *args = (const ternc_mul_i8_args *)op->args;

@@ -65,7 +65,7 @@ static inline uint32_t ternc_pool_rows(const ternc_pool *p) {
   return p->channels == 0 ? 0 : p->n * p->out_h * p->out_w;
 }
 
-/* Taps first <= k < last of a window, those whose position start + k*dilation is in [low, high). */
+/* Taps first <= k < last of a window: those at positions start + k*dilation in [low, high). */
 typedef struct {
   int32_t start, first, last;
 } ternc_span;

@@ -48,6 +48,7 @@ static void run_softmax_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
       if (x[i * step] > most) most = x[i * step];
     }
     for (i = 0; i < args->n; i++) sum += table[(uint8_t)(most - x[i * step])];
+    if (sum == 0) sum = 1; /* only a hostile blob, that overlaps x and y across rows, gets here */
     for (i = 0; i < args->n; i++) {
       const uint64_t scaled = (uint64_t)table[(uint8_t)(most - x[i * step])] * args->multiplier;
       if (scaled < sum << 15) { /* rounds to 0: most of a long axis, spared the division */
