@@ -20,7 +20,7 @@ def _window_numbers(n: int, size: tuple[int, int], channels: int, out: tuple[int
                     kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int],
                     begin: tuple[int, int]) -> dict[str, int]:
     return {
-        "n": n, "in_h": size[0], "in_w": size[1], "c": channels, "out_h": out[0], "out_w": out[1],
+        "n": n, "in_h": size[0], "in_w": size[1], "channels": channels, "out_h": out[0], "out_w": out[1],
         "kernel_h": kernel[0], "kernel_w": kernel[1], "stride_h": strides[0], "stride_w": strides[1],
         "dilation_h": dilations[0], "dilation_w": dilations[1], "pad_top": begin[0], "pad_left": begin[1],
     }

@@ -1,0 +1,221 @@
+"""`compile()`: from a model to a `CompiledModel`, through passes, lowering, planning, encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import onnx
+import onnx_ir as ir
+
+from ternc import frontend
+from ternc.backends.esp32.encode import encode
+from ternc.backends.esp32.lower import lower
+from ternc.backends.esp32.memory_plan import plan_memory
+from ternc.backends.esp32.targets import Target, target_named
+from ternc.compiled import CompiledModel
+from ternc.diagnostics import Diagnostics, DoesNotFit, UsageError, Diagnostic
+from ternc.passes import front
+
+Activations = Literal["auto", "float32", "int8"]
+Weights = Literal["auto", "ternary", "int8", "float32"]
+Observer = Callable[[str, ir.Model], None]  # called with a pass's name and the model after it
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model after the passes, ready to be lowered."""
+
+    source: onnx.ModelProto
+    model: ir.Model
+    diagnostics: Diagnostics
+    folded: dict[str, str]
+
+
+def prepare(
+    source: onnx.ModelProto, *, shapes: Mapping[str, tuple[int, ...]] | None = None,
+    diagnostics: Diagnostics | None = None, observe: Observer | None = None,
+) -> Prepared:
+    """Runs the front passes; stops after the first pass that reports errors.
+
+    Raises:
+        CompileError: a pass reported an error; every diagnostic so far is in it.
+    """
+    diagnostics = diagnostics or Diagnostics()
+    folded: dict[str, str] = {}
+    working = onnx.ModelProto()
+    working.CopyFrom(source)
+    model = ir.from_proto(working)
+    for step in front(diagnostics, shapes, folded):
+        model = step(model).model
+        if observe is not None:
+            observe(_pass_name(step), model)
+        diagnostics.raise_errors()
+    if not model.graph.outputs:
+        diagnostics.error("TC0107", "the model has no outputs", help="export it with an output")
+    diagnostics.raise_errors()
+    return Prepared(source, model, diagnostics, folded)
+
+
+def _pass_name(step: ir.passes.PassBase) -> str:
+    return str(getattr(step, "name", type(step).__name__))
+
+
+def compile(  # the name of the thing
+    model: frontend.Source, target: str = "esp32", *, calibration_data: Any = None,
+    activations: Activations = "auto", weights: Weights = "auto", name: str | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None, keep: Mapping[str, str] | None = None,
+    calibration_method: str = "minmax", ram: int | None = None, flash: int | None = None,
+    fuse: bool = True, io: Literal["auto", "float"] = "auto",
+    io_layout: Literal["model", "nhwc"] = "model", verify_passes: bool = False,
+    example_inputs: tuple[Any, ...] | None = None, check_fit: bool = True,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> CompiledModel:
+    """Compiles a model for an ESP32.
+
+    Args:
+        model: path, bytes, onnx.ModelProto, onnx_ir.Model, torch.nn.Module (with
+            `example_inputs`) or keras.Model.
+        target: a name that `ternc targets` lists.
+        calibration_data: .npz path, array, {input name: array with a leading sample axis}, or an
+            iterable of feeds; given, a float model becomes int8.
+        activations: "auto" (as the model says; int8 with calibration data; else float32),
+            "float32" or "int8" (needs calibration data unless the model is quantized).
+        weights: "auto" keeps exactly ternary weights ternary, and quantizes the others to int8
+            with calibration data; "float32" keeps them float; "int8" needs calibration data.
+        name: the C prefix; default from the file's name.
+        shapes: sizes of inputs whose shape is dynamic, by input name.
+        keep: node name -> "float32": that layer is not quantized.
+        calibration_method: minmax, percentile, entropy or mse.
+        ram: usable bytes of RAM, instead of the target's.
+        flash: usable bytes of flash, instead of the target's.
+        fuse: merge activations into the layers before them.
+        io: "float" keeps float32 inputs and outputs on an integer model.
+        io_layout: "nhwc" takes and gives images as NHWC.
+        verify_passes: run the model in onnxruntime before and after every pass.
+        example_inputs: inputs to export a torch.nn.Module with.
+        check_fit: raise when the model exceeds the target's RAM or flash.
+        progress: called with (samples done, samples in all) while calibrating.
+
+    Raises:
+        CompileError: the model cannot be compiled; `.diagnostics` lists every problem found.
+        DoesNotFit: it compiles but exceeds the target's memory.
+        UsageError: an option is not valid.
+    """
+    chip = target_named(target)
+    diagnostics = Diagnostics()
+    source = frontend.load(model, example_inputs)
+    observe = None
+    if verify_passes:
+        from ternc.verify_passes import PassVerifier
+
+        observe = PassVerifier(source, diagnostics)
+    prepared = prepare(source, shapes=shapes, diagnostics=diagnostics, observe=observe)
+    quantized = _is_quantized(prepared.model)
+    _check_options(activations, weights, quantized, calibration_data is not None)
+    keep_float = frozenset(n for n, precision in (keep or {}).items() if precision == "float32")
+    if calibration_data is not None and activations != "float32" and not quantized:
+        _quantize(prepared, calibration_data, calibration_method, keep_float, progress)
+        if observe is not None:
+            observe("quantize", prepared.model)  # compared for information: it is lossy
+    program, absorbed = lower(
+        prepared.model, diagnostics, fuse=fuse, io_float=io == "float",
+        channels_last_io=io_layout == "nhwc")
+    diagnostics.raise_errors()
+    plan = plan_memory(program)
+    compiled = CompiledModel(
+        name=name or _name_of(model), target=chip, source=source, model=prepared.model,
+        program=program, plan=plan, blob=encode(program),
+        diagnostics=diagnostics, folded={**prepared.folded, **absorbed},
+    )
+    _tell_about_floats(compiled, chip, diagnostics)
+    if check_fit:
+        check_fits(compiled, ram, flash)
+    return compiled
+
+
+def _is_quantized(model: ir.Model) -> bool:
+    """Whether any activation of the model is quantized."""
+    return any(node.op_type == "QuantizeLinear" for node in model.graph)
+
+
+def _check_options(activations: str, weights: str, quantized: bool, data: bool) -> None:
+    if activations not in ("auto", "float32", "int8"):
+        raise UsageError((Diagnostic(
+            "TC0403", f"activations={activations!r} is not one of auto, float32, int8"),))
+    if weights not in ("auto", "ternary", "int8", "float32"):
+        raise UsageError((Diagnostic(
+            "TC0403", f"weights={weights!r} is not one of auto, ternary, int8, float32"),))
+    if activations == "int8" and not (quantized or data):
+        raise UsageError((Diagnostic(
+            "TC0403", "int8 activations need calibration data",
+            help="pass --calibration samples.npz (32 to 256 real samples)"),))
+    if activations == "float32" and quantized:
+        raise UsageError((Diagnostic(
+            "TC0403", "the model is quantized (it has QuantizeLinear): it runs as it says",
+            help="compile the float model that it was made from"),))
+
+
+def _quantize(prepared: Prepared, data: Any, method: str, keep_float: frozenset[str],
+              progress: Callable[[int, int | None], None] | None) -> None:
+    from ternc.calibrate import METHODS, calibrate
+    from ternc.feeds import input_specs, samples
+    from ternc.passes.quantize import Quantize, tensors_to_observe
+
+    if method not in METHODS:
+        raise UsageError((Diagnostic("TC0403", f"calibration method {method!r} is not one of "
+                                     f"{', '.join(METHODS)}"),))
+    known = {node.name for node in prepared.model.graph}
+    for wanted in sorted(keep_float - known):
+        prepared.diagnostics.error("TC0403", f"no node is named {wanted!r}",
+                                   help="`ternc inspect` lists the nodes")
+    prepared.diagnostics.raise_errors()
+    observed = tensors_to_observe(prepared.model, keep_float)
+    feeds = samples(data, input_specs(prepared.model))
+    ranges = calibrate(prepared.model, feeds, observed, method, progress=progress)  # type: ignore[arg-type]
+    Quantize(ranges, prepared.diagnostics, keep_float)(prepared.model)
+    prepared.diagnostics.raise_errors()
+
+
+def _name_of(model: frontend.Source) -> str:
+    import os
+    import re
+    from pathlib import Path
+
+    if not isinstance(model, (str, os.PathLike)):
+        return "model"
+    text = re.sub(r"[^A-Za-z0-9_]", "_", Path(model).stem)
+    return text if re.match(r"[A-Za-z_]", text) else f"model_{text}"
+
+
+def _tell_about_floats(compiled: CompiledModel, chip: Target, diagnostics: Diagnostics) -> None:
+    share = compiled.float_instructions()
+    if share and not chip.fpu:
+        diagnostics.note(
+            "TC0204", f"{share} of {len(compiled.program.instructions)} instructions compute in "
+            f"float32, and {chip.name} has no floating-point unit",
+            notes=("software floating point costs some 150 instructions per multiply-accumulate",),
+            help="give calibration data (--calibration samples.npz) for int8 activations")
+
+
+def check_fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> None:
+    """Raises `DoesNotFit` when the model needs more RAM or flash than there is."""
+    have_ram = compiled.target.sram_bytes if ram is None else ram
+    have_flash = compiled.target.flash_bytes if flash is None else flash
+    problems = []
+    if compiled.plan.arena_bytes > have_ram:
+        peak = ", ".join(f"{name} ({size:,} B)" for name, size in compiled.plan.peak_tensors[:4])
+        problems.append(Diagnostic(
+            "TC0402", f"the arena needs {compiled.plan.arena_bytes:,} bytes, and "
+            f"{compiled.target.name} offers {have_ram:,}",
+            notes=(f"alive at the peak (step {compiled.plan.peak_step}): {peak}",),
+            help="quantize the activations (--calibration), shrink the input, or choose a chip "
+            "with more RAM; `ternc inspect --plan` draws the memory plan"))
+    if len(compiled.blob) > have_flash:
+        problems.append(Diagnostic(
+            "TC0402", f"the program needs {len(compiled.blob):,} bytes of flash, and "
+            f"{compiled.target.name} offers {have_flash:,}",
+            help="make the weights ternary (train with ternc.qat) or int8 (--calibration)"))
+    if problems:
+        raise DoesNotFit((*compiled.diagnostics, *problems))

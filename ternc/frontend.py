@@ -1,0 +1,136 @@
+"""Reads a model in any accepted form into onnx_ir, refusing what is broken with a diagnostic."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from ternc.diagnostics import CompileError, Diagnostic, Diagnostics
+
+if TYPE_CHECKING:
+    Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto | ir.Model | Any"
+else:
+    Source = object
+
+_MAX_ELEMENTS = 2**31
+
+
+def load(source: Source, example_inputs: tuple[Any, ...] | None = None) -> onnx.ModelProto:
+    """The model as a protobuf with all data inside.
+
+    Args:
+        source: path, bytes, onnx.ModelProto, onnx_ir.Model, torch.nn.Module or keras.Model.
+        example_inputs: positional inputs to export a torch.nn.Module with.
+
+    Raises:
+        CompileError: the file is missing, unreadable, not ONNX, or its external data is not there.
+    """
+    if isinstance(source, ir.Model):
+        return ir.to_proto(source)
+    if isinstance(source, onnx.ModelProto):
+        proto, folder = source, None
+    elif isinstance(source, bytes):
+        proto, folder = _parse(source, "the bytes given"), None
+    elif isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise _failure("TC0001", f"cannot read {str(path)!r}: {error.strerror}",
+                           "check the path") from None
+        proto, folder = _parse(data, repr(path.name)), path.resolve().parent
+    else:
+        from ternc.export import to_onnx
+
+        return load(to_onnx(source, example_inputs))
+    diagnostics = Diagnostics()
+    _check_tensors(proto, folder, diagnostics)
+    diagnostics.raise_errors()
+    if folder is not None:
+        onnx.load_external_data_for_model(proto, str(folder))
+    return proto
+
+
+def _failure(code: str, message: str, help: str = "") -> CompileError:
+    return CompileError((Diagnostic(code, message, help=help),))
+
+
+def _parse(data: bytes, what: str) -> onnx.ModelProto:
+    help_ = "export the model to ONNX first; a download may have been cut short"
+    try:
+        proto = onnx.ModelProto.FromString(data)
+    except DecodeError:
+        raise _failure("TC0002", f"{what} is not an ONNX model, or is truncated", help_) from None
+    if not proto.graph.node and not proto.graph.output:
+        raise _failure("TC0002", f"{what} holds no ONNX graph", help_)
+    return proto
+
+
+def _check_tensors(proto: onnx.ModelProto, folder: Path | None, diagnostics: Diagnostics) -> None:
+    """Sizes of tensors against their data, and external files against the model's folder."""
+    for tensor in _tensors(proto):
+        count = 1
+        for dim in tensor.dims:
+            count *= dim
+            if dim < 0 or count > _MAX_ELEMENTS:
+                diagnostics.error(
+                    "TC0106", f"tensor {tensor.name!r} has the impossible shape {list(tensor.dims)}",
+                    help="the file is damaged, or made to do harm")
+                break
+        else:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                _check_external(tensor, folder, diagnostics)
+            elif tensor.HasField("raw_data"):
+                _check_raw(tensor, count, diagnostics)
+
+
+def _tensors(proto: onnx.ModelProto) -> list[onnx.TensorProto]:
+    found = list(proto.graph.initializer)
+    nodes = [*proto.graph.node, *(n for f in proto.functions for n in f.node)]
+    for node in nodes:
+        found.extend(a.t for a in node.attribute if a.type == onnx.AttributeProto.TENSOR)
+    return found
+
+
+def _check_raw(tensor: onnx.TensorProto, count: int, diagnostics: Diagnostics) -> None:
+    try:
+        bits = ir.DataType(tensor.data_type).bitwidth
+    except (TypeError, ValueError):
+        diagnostics.error("TC0104", f"tensor {tensor.name!r} has an unknown element type")
+        return
+    if len(tensor.raw_data) != (count * bits + 7) // 8:
+        diagnostics.error(
+            "TC0003", f"tensor {tensor.name!r} of shape {list(tensor.dims)} holds "
+            f"{len(tensor.raw_data)} bytes instead of {(count * bits + 7) // 8}",
+            help="the file is damaged: export it again")
+
+
+def _check_external(tensor: onnx.TensorProto, folder: Path | None, diagnostics: Diagnostics) -> None:
+    location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+    if folder is None:
+        diagnostics.error(
+            "TC0004", f"the data of tensor {tensor.name!r} is in the file {location!r}, and a model "
+            "given as bytes or as an object has no folder",
+            help="pass the model's path, or load the data with onnx.load")
+        return
+    path = (folder / location).resolve()
+    if not location or folder not in path.parents:
+        diagnostics.error("TC0004", f"tensor {tensor.name!r} asks for data outside the model's "
+                          f"folder: {location!r}", help="put the data beside the model")
+    elif not path.is_file():
+        diagnostics.error("TC0004", f"tensor {tensor.name!r}: the external data file {location!r} "
+                          "is missing", help=f"put {location!r} beside the model")
+    else:
+        values = {e.key: e.value for e in tensor.external_data}
+        try:
+            end = int(values.get("offset", "0")) + int(values.get("length", "0"))
+        except ValueError:
+            end = -1
+        if not 0 <= end <= path.stat().st_size:
+            diagnostics.error("TC0004", f"tensor {tensor.name!r}: the external data file "
+                              f"{location!r} is too short", help="export the model again")
