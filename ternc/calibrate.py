@@ -1,9 +1,9 @@
 """Calibration: the range of every tensor over the user's samples, seen through onnxruntime.
 
 One pass over the samples, in memory that does not grow with their number: each tensor has its
-extremes and, for the methods other than minmax, a histogram whose bins double in width as the range
-grows. Bins are aligned at 0 and merge in pairs, so the result is the same for any order of the
-samples.
+extremes and, for the methods other than minmax, a histogram whose bins double in width as the
+range grows. Bins are aligned at 0 and merge in pairs, so the result is the same for any order of
+the samples.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Calibration and validation data in every form that users hold it, as feeds of one sample each.
 
-The forms: a .npz file with arrays under the inputs' names, a .npy file or an array (models with one
-input), {input name: array with leading sample axis}, a directory of .npz or .npy files, and an
-iterable of feeds. `labels` beside the inputs holds the labels. Whatever does not fit the model is
-reported as TC0301, all of it at once where it can be seen before the first sample is read.
+The forms: a .npz file with arrays under the inputs' names, a .npy file or an array (models with
+one input), {input name: array with leading sample axis}, a directory of .npz or .npy files, and
+an iterable of feeds. `labels` beside the inputs holds the labels. Whatever does not fit the model
+is reported as TC0301, all of it at once where it can be seen before the first sample is read.
 """
 
 from __future__ import annotations

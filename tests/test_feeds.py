@@ -81,7 +81,8 @@ def test_directories(tmp_path: Path) -> None:
 
 
 def test_several_inputs_and_rereading() -> None:
-    data = samples({"codes": CODE_ROWS, "image": IMAGES}, [IMAGE, CODES])
+    arrays: dict[str, Array] = {"codes": CODE_ROWS, "image": IMAGES}
+    data = samples(arrays, [IMAGE, CODES])
     assert data.count == N
     for _ in range(2):
         feeds = list(data)
@@ -127,7 +128,8 @@ class TestMisfits:
         assert "transpose" in problem(np.zeros((N, 3, 2)))
 
     def test_names(self) -> None:
-        text = problem({"picture": IMAGES, "labels": np.arange(N)})
+        misnamed: dict[str, Array] = {"picture": IMAGES, "labels": np.arange(N)}
+        text = problem(misnamed)
         assert "expected: 'image'" in text
         assert "found: 'picture'" in text
         assert "2 inputs" in problem(IMAGES, IMAGE, CODES)
@@ -151,10 +153,12 @@ class TestMisfits:
         assert "sample 3" in message
 
     def test_counts(self) -> None:
-        text = problem({"image": IMAGES, "codes": CODE_ROWS[:3]}, IMAGE, CODES)
+        uneven: dict[str, Array] = {"image": IMAGES, "codes": CODE_ROWS[:3]}
+        text = problem(uneven, IMAGE, CODES)
         assert "'image': 5" in text
         assert "'codes': 3" in text
-        assert "'labels': 4" in problem({"image": IMAGES, "labels": np.arange(4)})
+        labelled: dict[str, Array] = {"image": IMAGES, "labels": np.arange(4)}
+        assert "'labels': 4" in problem(labelled)
 
     def test_nothing(self, tmp_path: Path) -> None:
         assert "no samples" in problem(IMAGES[:0])

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ternc import quantize as q
+
+Pack = Callable[[npt.ArrayLike], bytes]
+Unpack = Callable[[bytes, tuple[int, ...]], npt.NDArray[np.int8]]
+Layer = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 CODES = hnp.arrays(
     np.int8, hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=7),
@@ -51,7 +58,7 @@ class TestPacking:
             assert q.pack_trits(q.unpack_trits(data, (5 * len(data),))) == data
 
     @pytest.mark.parametrize("unpack", [q.unpack_ternary, q.unpack_trits])
-    def test_wrong_length_and_padding(self, unpack) -> None:
+    def test_wrong_length_and_padding(self, unpack: Unpack) -> None:
         with pytest.raises(ValueError, match="take 2 bytes, not 1"):
             unpack(b"\0", (6,))
         with pytest.raises(ValueError, match="padding"):
@@ -60,7 +67,7 @@ class TestPacking:
 
     @pytest.mark.parametrize("pack", [q.pack_ternary, q.pack_trits])
     @pytest.mark.parametrize("bad", [[2], [-2], [0.5], [127, 0]])
-    def test_not_ternary(self, pack, bad) -> None:
+    def test_not_ternary(self, pack: Pack, bad: list[float]) -> None:
         with pytest.raises(ValueError, match="not a ternary weight"):
             pack(bad)
 
@@ -194,7 +201,7 @@ class TestTernarize:
         np.testing.assert_allclose(found.scale, [best], rtol=1e-6)
 
     def test_errors(self) -> None:
-        with pytest.raises(ValueError, match="unknown scheme 'absmax'.*bitnet"):
+        with pytest.raises(ValueError, match=r"unknown scheme 'absmax'.*bitnet"):
             q.ternarize(np.ones(3), "absmax")
         with pytest.raises(ValueError, match="not finite"):
             q.ternarize([1.0, np.nan])
@@ -212,7 +219,7 @@ LAYERS = st.integers(1, 6).flatmap(lambda channels: st.tuples(
 
 class TestRequantization:
     @given(LAYERS, st.integers(0, 2**32 - 1))
-    def test_close_to_the_exact_value(self, layer, seed: int) -> None:
+    def test_close_to_the_exact_value(self, layer: Layer, seed: int) -> None:
         multipliers, bias, bound = layer
         try:
             constants = q.requantize_constants(multipliers, bias, bound)
@@ -232,7 +239,7 @@ class TestRequantization:
         assert (to_tie[got != rounded] <= constants.error + 1e-9).all()
 
     @given(LAYERS)
-    def test_limits_hold_and_the_shift_is_the_largest(self, layer) -> None:
+    def test_limits_hold_and_the_shift_is_the_largest(self, layer: Layer) -> None:
         try:
             constants = q.requantize_constants(*layer)
         except ValueError:
@@ -288,6 +295,8 @@ class TestRequantization:
         ([1.0], [0.0], [2**31], "channel 0: the accumulator bound 2147483648"),
         ([1e-5, 2.0**14 - 1], [0.0, 0.0], [2**30, 8], "channel 0: .*too coarse"),
     ])
-    def test_impossible(self, multipliers, bias, bound, text: str) -> None:
+    def test_impossible(
+        self, multipliers: list[float], bias: list[float], bound: list[int], text: str
+    ) -> None:
         with pytest.raises(ValueError, match=text):
             q.requantize_constants(multipliers, bias, bound)
