@@ -7,12 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.runtime.harness import Array, Call, Refused, assert_sizes_checked, call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runtime.calling import output
+from tests.runtime.harness import Array, Call, Refused, assert_sizes_checked
+
 F32 = npt.NDArray[np.float32]
 I8 = npt.NDArray[np.int8]
+I64 = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.int8 | np.uint8 | np.bool_]
 Shape = tuple[int, ...]
 INF = float("inf")
 EVERY_I8 = np.arange(-128, 128).astype(np.int8)
@@ -26,7 +30,8 @@ def requant(
     """The definition of requantization in design.md, in 64 bits."""
     wide = np.asarray(acc, np.int64) * np.asarray(m, np.int64)
     value = (wide + (np.asarray(c, np.int64) << 16)) >> (16 + shift)
-    return np.clip(value, lo, hi).astype(np.int8)
+    answer: I8 = np.clip(value, lo, hi).astype(np.int8)
+    return answer
 
 
 def dims_and_strides(shape: Shape, **operands: Shape) -> dict[str, int]:
@@ -79,12 +84,12 @@ def test_binary_f32_is_numpy(
     expected = np.clip(_BINARY[op](a, b), np.float32(lo), np.float32(hi))
     expected = np.broadcast_to(expected, shape)
     numbers = dims_and_strides(shape, a=a_shape, b=b_shape) | {"op": op, "lo": lo, "hi": hi}
-    tensors = {"a": a, "b": b, "y": np.zeros(shape, np.float32)}
-    y = call("binary_f32", tensors, **numbers)["y"]
+    tensors: dict[str, Array] = {"a": a, "b": b, "y": np.zeros(shape, np.float32)}
+    y = output("binary_f32", tensors, numbers)
     np.testing.assert_allclose(y, expected, rtol=1e-6 if op == 6 else 0)
     for name, own in (("a", a_shape), ("b", b_shape)):
         if own == shape:
-            again = call("binary_f32", tensors, alias={"y": name}, **numbers)["y"]
+            again = output("binary_f32", tensors, numbers, name)
             np.testing.assert_array_equal(again, y)
 
 
@@ -92,14 +97,14 @@ def test_binary_f32_is_numpy(
 def test_minimum_and_maximum_propagate_nan(op: int) -> None:
     a = np.array([np.nan, 1, 2], np.float32)
     b = np.array([1, np.nan, 3], np.float32)
-    numbers = dims_and_strides((3,), a=(3,), b=(3,))
-    y = call(
-        "binary_f32", {"a": a, "b": b, "y": a}, op=op, lo=-INF, hi=INF, **numbers
-    )["y"]
+    numbers = dims_and_strides((3,), a=(3,), b=(3,)) | {"op": op, "lo": -INF, "hi": INF}
+    y = output("binary_f32", {"a": a, "b": b, "y": a}, numbers)
     np.testing.assert_array_equal(y, _BINARY[op](a, b))
 
 
-def _i8_case(seed: int, shapes: tuple[Shape, Shape, Shape]) -> tuple[dict[str, Array], I8, I8]:
+def _i8_case(
+    seed: int, shapes: tuple[Shape, Shape, Shape]
+) -> tuple[dict[str, Array], I64, I64]:
     shape, a_shape, b_shape = shapes
     rng = np.random.default_rng(seed)
     a = rng.integers(-128, 128, a_shape).astype(np.int8)
@@ -111,10 +116,10 @@ def _i8_case(seed: int, shapes: tuple[Shape, Shape, Shape]) -> tuple[dict[str, A
 def _same_in_place(
     name: str, tensors: dict[str, Array], numbers: dict[str, int], expected: Array
 ) -> None:
-    np.testing.assert_array_equal(call(name, tensors, **numbers)["y"], expected)
+    np.testing.assert_array_equal(output(name, tensors, numbers), expected)
     for operand in ("a", "b"):
         if tensors[operand].shape == tensors["y"].shape:
-            y = call(name, tensors, alias={"y": operand}, **numbers)["y"]
+            y = output(name, tensors, numbers, operand)
             np.testing.assert_array_equal(y, expected)
 
 
@@ -181,7 +186,7 @@ def test_operands_of_elementwise_instructions_are_checked() -> None:
     good = dims_and_strides((2, 3), a=(2, 3), b=(3,))
     tensors: dict[str, Array] = {"a": x, "b": x[0], "y": x}
     assert_sizes_checked("add_i8", tensors, **good, **_ADD)
-    floats = {name: array.astype(np.float32) for name, array in tensors.items()}
+    floats: dict[str, Array] = {name: array.astype(np.float32) for name, array in tensors.items()}
     assert_sizes_checked("binary_f32", floats, **good, op=0, lo=0.0, hi=1.0)
     refused = [
         {"as5": -1}, {"as4": 4}, {"bs4": 1}, {"d5": 4}, {"d4": 2**31}, {"d0": 2**32 - 1},
@@ -192,13 +197,13 @@ def test_operands_of_elementwise_instructions_are_checked() -> None:
     huge = {f"d{i}": 2**32 - 1 for i in range(6)} | {f"as{i}": 2**31 - 1 for i in range(6)}
     assert Call("add_i8", tensors, good | _ADD | huge).check() != 0
     with pytest.raises(Refused):
-        call("binary_f32", floats, op=8, lo=0.0, hi=1.0, **good)
+        output("binary_f32", floats, good | {"op": 8, "lo": 0.0, "hi": 1.0})
 
 
 def test_nothing_is_done_when_a_dim_is_zero() -> None:
     numbers = dims_and_strides((2, 3), a=(2, 3), b=(3,)) | _ADD | {"d1": 0, "d4": 2**32 - 1}
     x = np.full((1,), 7, np.int8)
-    tensors = {"a": x, "b": x, "y": x}
+    tensors: dict[str, Array] = {"a": x, "b": x, "y": x}
     it = Call("add_i8", tensors, numbers)
     assert it.check() == 0
     assert it.rows == 0
@@ -210,7 +215,9 @@ def test_nothing_is_done_when_a_dim_is_zero() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_affine_and_prelu_are_the_formulas(outer: int, channels: int, inner: int, seed: int) -> None:
+def test_affine_and_prelu_are_the_formulas(
+    outer: int, channels: int, inner: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     shape = (outer, channels, inner)
     numbers = {"outer": outer, "channels": channels, "inner": inner}
@@ -221,8 +228,8 @@ def test_affine_and_prelu_are_the_formulas(outer: int, channels: int, inner: int
     more = {"shift": shift, "lo": -127, "hi": 127}
 
     def both(name: str, tensors: dict[str, Array], expected: Array, **own: float) -> None:
-        np.testing.assert_array_equal(call(name, tensors, **numbers, **own)["y"], expected)
-        y = call(name, tensors, alias={"y": "x"}, **numbers, **own)["y"]
+        np.testing.assert_array_equal(output(name, tensors, numbers | own), expected)
+        y = output(name, tensors, numbers | own, "x")
         np.testing.assert_array_equal(y, expected)
         assert_sizes_checked(name, tensors, **numbers, **own)
 
@@ -231,9 +238,8 @@ def test_affine_and_prelu_are_the_formulas(outer: int, channels: int, inner: int
     d = x.astype(np.int64) - zero
     slopes = np.where(d >= 0, m_pos, m[:, None])
     expected = requant(d, slopes, int(c[0]), shift, -127)
-    both(
-        "prelu_i8", {"x": x, "m": m, "y": x}, expected, x_zero=zero, m_pos=m_pos, c=int(c[0]), **more
-    )
+    slope = {"x_zero": zero, "m_pos": m_pos, "c": int(c[0])}
+    both("prelu_i8", {"x": x, "m": m, "y": x}, expected, **slope, **more)
     real = rng.normal(size=shape).astype(np.float32)
     mf, bf = rng.normal(size=(2, channels)).astype(np.float32)
     with np.errstate(all="ignore"):
@@ -256,12 +262,12 @@ def test_affine_refuses_what_overflows() -> None:
 
 @pytest.mark.parametrize("types", [(np.int8, np.int8), (np.int8, np.uint8), (np.uint8, np.bool_)])
 def test_lut_reads_by_byte(types: tuple[type, type]) -> None:
-    x = np.arange(256).astype(np.uint8).view(types[0])
-    table = np.random.default_rng(0).integers(0, 2, 256).astype(types[1])
-    tensors = {"x": x, "table": table, "y": np.zeros(256, types[1])}
-    y = call("lut_i8", tensors, count=256)["y"]
+    x: Bytes = np.arange(256).astype(np.uint8).view(types[0])
+    table: Bytes = np.random.default_rng(0).integers(0, 2, 256).astype(types[1])
+    tensors: dict[str, Array] = {"x": x, "table": table, "y": np.zeros(256, types[1])}
+    y = output("lut_i8", tensors, {"count": 256})
     np.testing.assert_array_equal(y, table[x.view(np.uint8)])
-    in_place = call("lut_i8", tensors, alias={"y": "x"}, count=256)["y"]
+    in_place = output("lut_i8", tensors, {"count": 256}, "x")
     np.testing.assert_array_equal(in_place, y)
     assert_sizes_checked("lut_i8", tensors, count=256)
 
@@ -291,23 +297,24 @@ def test_quantize_rounds_half_to_even_and_saturates(
     with np.errstate(all="ignore"):
         level = np.nan_to_num(np.rint(x / np.float32(scale)), nan=0, posinf=1e9, neginf=-1e9)
     level = np.clip(level.astype(np.float64) + zero, least + 2, least + 255)
-    tensors = {"x": x, "y": np.zeros(len(x), dtype)}
+    tensors: dict[str, Array] = {"x": x, "y": np.zeros(len(x), dtype)}
     numbers = {"count": len(x), "scale": scale, "zero": zero, "lo": least + 2, "hi": least + 255}
-    y = call("quantize_i8", tensors, **numbers)["y"]
+    y = output("quantize_i8", tensors, numbers)
     np.testing.assert_array_equal(y, level.astype(dtype))
     assert_sizes_checked("quantize_i8", tensors, **numbers)
     for change in ({"hi": least + 256}, {"lo": least - 1}, {"count": len(x) + 1}):
         assert Call("quantize_i8", tensors, numbers | change).check() != 0
     for bad in (0.0, float("nan"), -1.0, INF):  # hostile, but defined
-        call("quantize_i8", tensors, **(numbers | {"scale": bad}))
+        output("quantize_i8", tensors, numbers | {"scale": bad})
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
 def test_dequantize(dtype: type) -> None:
-    x = np.arange(256).astype(np.uint8).view(dtype)
-    tensors = {"x": x, "y": np.zeros(256, np.float32)}
-    y = call("dequantize_i8", tensors, count=256, scale=0.037, zero=-7)["y"]
-    np.testing.assert_array_equal(y, (x.astype(np.int32) + 7).astype(np.float32) * np.float32(0.037))
+    x: npt.NDArray[np.int8 | np.uint8] = np.arange(256).astype(np.uint8).view(dtype)
+    tensors: dict[str, Array] = {"x": x, "y": np.zeros(256, np.float32)}
+    y = output("dequantize_i8", tensors, {"count": 256, "scale": 0.037, "zero": -7})
+    expected = (x.astype(np.int32) + 7).astype(np.float32) * np.float32(0.037)
+    np.testing.assert_array_equal(y, expected)
     assert_sizes_checked("dequantize_i8", tensors, count=256, scale=0.1, zero=0)
     assert Call("dequantize_i8", tensors, {"count": 9, "scale": 1, "zero": 2**31 - 1}).check() != 0
 
@@ -319,7 +326,8 @@ _TYPES = [np.float32, np.int8, np.uint8, np.int16, np.int32, np.bool_]
 @pytest.mark.parametrize("target", _TYPES)
 def test_cast(source: type, target: type) -> None:
     if source is np.float32:
-        x = np.concatenate([_ODD_FLOATS, np.float32([300, -300, 1.7, -1.7, 0.3, 127, 128, 40000])])
+        x = np.concatenate([_ODD_FLOATS, np.array([300, -300, 1.7, -1.7, 0.3, 127, 128, 4e4])])
+        x = x.astype(np.float32)
     else:
         x = np.array([0, 1, 5, 127, 128, 200, 300, 40000, 2**31 - 1, 2**32 - 3, 2**31], np.int64)
         x = x.astype(source)
@@ -328,8 +336,8 @@ def test_cast(source: type, target: type) -> None:
         expected = np.clip(np.trunc(np.nan_to_num(x.astype(np.float64))), bounds.min, bounds.max)
     else:
         expected = x  # integers convert modulo 2^bits, as numpy does
-    tensors = {"x": x, "y": np.zeros(len(x), target)}
-    y = call("cast", tensors, count=len(x))["y"]
+    tensors: dict[str, Array] = {"x": x, "y": np.zeros(len(x), target)}
+    y = output("cast", tensors, {"count": len(x)})
     np.testing.assert_array_equal(y, expected.astype(target))
     for name in tensors:
         size = tensors[name].itemsize

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.runtime.harness import Array, Call, assert_sizes_checked, call
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.runtime.calling import output
+from tests.runtime.harness import Array, Call, assert_sizes_checked
 
 _TYPES = {1: np.int8, 2: np.int16, 4: np.float32}
 
@@ -54,7 +56,7 @@ def test_copy_nd_between_any_two_views(data: st.DataObject, size: int) -> None:
     numbers |= {"x_offset": _offset(view, x), "y_offset": _offset(y[inside], y)}
     expected = y.copy()
     expected[inside] = view
-    np.testing.assert_array_equal(call("copy_nd", {"x": x, "y": y}, **numbers)["y"], expected)
+    np.testing.assert_array_equal(output("copy_nd", {"x": x, "y": y}, numbers), expected)
 
 
 def test_copy_nd_refuses_what_leaves_its_tensors() -> None:
@@ -71,7 +73,7 @@ def test_copy_nd_refuses_what_leaves_its_tensors() -> None:
     same = Call("copy_nd", {"x": x, "y": x}, good, alias={"y": "x"})
     assert same.check() != 0
     reverse = good | {"xs4": -6, "x_offset": 18}
-    y = call("copy_nd", {"x": x, "y": x}, **reverse)["y"]
+    y = output("copy_nd", {"x": x, "y": x}, reverse)
     np.testing.assert_array_equal(y, x[::-1])
 
 
@@ -79,7 +81,7 @@ def test_copy_nd_refuses_what_leaves_its_tensors() -> None:
 def test_fill(size: int) -> None:
     value = 0x12348FA7
     y = np.zeros(13, _TYPES[size])
-    out = call("fill", {"y": y}, size=size, value=value, count=11)["y"]
+    out = output("fill", {"y": y}, {"size": size, "value": value, "count": 11})
     expected = value.to_bytes(4, "little")[:size] * 11
     assert out[:11].tobytes() == expected
     assert_sizes_checked("fill", {"y": y}, size=size, value=0, count=13)
@@ -97,9 +99,9 @@ def test_gather(size: int, outer: int, axis: int, inner: int, indices: list[int]
     y = np.zeros((outer, len(indices), inner), x.dtype)
     numbers = {"size": size, "outer": outer, "axis": axis, "inner": inner}
     numbers["n_indices"] = len(indices)
-    tensors = {"x": x, "indices": np.array(indices, np.int32), "y": y}
+    tensors: dict[str, Array] = {"x": x, "indices": np.array(indices, np.int32), "y": y}
     nearest = [min(max(i + axis if i < 0 else i, 0), axis - 1) for i in indices]
-    np.testing.assert_array_equal(call("gather", tensors, **numbers)["y"], x[:, nearest])
+    np.testing.assert_array_equal(output("gather", tensors, numbers), x[:, nearest])
     assert_sizes_checked("gather", tensors, **numbers)
     for change in ({"axis": 0}, {"outer": 2**31, "inner": 2**31}, {"n_indices": 2**32 - 1}):
         assert Call("gather", tensors, numbers | change).check() != 0
@@ -121,11 +123,11 @@ def test_argmax(
     ties = x == best
     expected = n - 1 - ties[:, ::-1].argmax(axis=1) if last else ties.argmax(axis=1)
     name = "argmax_f32" if real else "argmax_i8"
-    tensors = {
+    tensors: dict[str, Array] = {
         "x": x.astype(np.float32 if real else np.int8), "y": np.zeros((outer, inner), np.int32),
     }  # fmt: skip
     numbers = {"outer": outer, "n": n, "inner": inner}
     numbers |= {"select_last": int(last), "minimum": int(minimum)}
-    np.testing.assert_array_equal(call(name, tensors, **numbers)["y"], expected)
+    np.testing.assert_array_equal(output(name, tensors, numbers), expected)
     assert_sizes_checked(name, tensors, **numbers)
     assert Call(name, tensors, numbers | {"n": 0}).check() != 0

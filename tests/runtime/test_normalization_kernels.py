@@ -14,19 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from tests.runtime.harness import Call, assert_sizes_checked, call
+from tests.runtime.calling import output
+from tests.runtime.harness import Array, Call, assert_sizes_checked
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int8]
+I32 = npt.NDArray[np.int32]
 
 _seeds = st.integers(0, 2**32 - 1)
 
 
-def _onnxruntime(op: str, feeds: dict[str, F32], **attributes: float) -> F32:
+def _onnxruntime(op: str, feeds: dict[str, F32], axis: int, **attributes: float) -> F32:
     value = helper.make_tensor_value_info
+    node = helper.make_node(op, list(feeds), ["y"], axis=axis)
+    node.attribute.extend(helper.make_attribute(name, x) for name, x in attributes.items())
     graph = helper.make_graph(
-        [helper.make_node(op, list(feeds), ["y"], **attributes)], "g",
+        [node], "g",
         [value(name, onnx.TensorProto.FLOAT, x.shape) for name, x in feeds.items()],
         [value("y", onnx.TensorProto.FLOAT, None)],
     )  # fmt: skip
@@ -59,10 +63,10 @@ def test_softmax_f32_is_onnxruntime(
 ) -> None:
     x = np.random.default_rng(seed).normal(0, spread, (outer, n, inner)).astype(np.float32)
     numbers = {"outer": outer, "n": n, "inner": inner, "log": int(log)}
-    y = call("softmax_f32", {"x": x, "y": x}, **numbers)["y"]
+    y = output("softmax_f32", {"x": x, "y": x}, numbers)
     expected = _onnxruntime("LogSoftmax" if log else "Softmax", {"x": x}, axis=1)
     _close(y, expected)
-    in_place = call("softmax_f32", {"x": x, "y": x}, alias={"y": "x"}, **numbers)["y"]
+    in_place = output("softmax_f32", {"x": x, "y": x}, numbers, "x")
     np.testing.assert_array_equal(in_place, y)
     assert_sizes_checked("softmax_f32", {"x": x, "y": x}, **numbers)
 
@@ -83,13 +87,13 @@ def test_layernorm_f32_is_onnxruntime(outer: int, n: int, centre: float, seed: i
         feeds = {"x": x, "scale": gamma, "b": beta}
         _close(_onnxruntime("LayerNormalization", feeds, axis=-1, epsilon=1e-5), expected)
     numbers = {"outer": outer, "n": n, "epsilon": 1e-5}
-    tensors = {"x": x, "gamma": gamma, "beta": beta, "y": x}
-    y = call("layernorm_f32", tensors, **numbers)["y"]
+    tensors: dict[str, Array] = {"x": x, "gamma": gamma, "beta": beta, "y": x}
+    y = output("layernorm_f32", tensors, numbers)
     _close(y, expected, 1e-5 if centre == 0 else 2e-5)
-    in_place = call("layernorm_f32", tensors, alias={"y": "x"}, **numbers)["y"]
+    in_place = output("layernorm_f32", tensors, numbers, "x")
     np.testing.assert_array_equal(in_place, y)
     assert_sizes_checked("layernorm_f32", tensors, **numbers)
-    bare = call("layernorm_f32", {**tensors, "gamma": None, "beta": None}, **numbers)["y"]
+    bare = output("layernorm_f32", {**tensors, "gamma": None, "beta": None}, numbers)
     _close(bare, exact.astype(np.float32), 1e-5 if centre == 0 else 2e-5)
 
 
@@ -97,17 +101,19 @@ def test_layernorm_f32_is_onnxruntime(outer: int, n: int, centre: float, seed: i
 # ------------
 
 
-def _exponentials(scale: float) -> npt.NDArray[np.int32]:
+def _exponentials(scale: float) -> I32:
     """exp(-d*scale) for every difference d of two int8 values, in units of 2^-24."""
-    return np.rint(np.exp(-np.arange(256) * scale) * 2**24).astype(np.int32)
+    table: I32 = np.rint(np.exp(-np.arange(256) * scale) * 2**24).astype(np.int32)
+    return table
 
 
-def _softmax_i8(x: I8, table: npt.NDArray[np.int32], multiplier: int, zero: int) -> I8:
+def _softmax_i8(x: I8, table: I32, multiplier: int, zero: int) -> I8:
     """The synopsis, in Python's unbounded integers, over axis 1."""
     entries = table.view(np.uint32)[x.max(axis=1, keepdims=True).astype(np.int64) - x]
     total = entries.astype(object).sum(axis=1, keepdims=True)
     level = (entries.astype(object) * multiplier + total * 2**15) // (total * 2**16)
-    return np.clip((level + zero).astype(np.int64), -128, 127).astype(np.int8)
+    answer: I8 = np.clip((level + zero).astype(np.int64), -128, 127).astype(np.int8)
+    return answer
 
 
 @settings(max_examples=60, deadline=None)
@@ -124,10 +130,10 @@ def test_softmax_i8_is_the_formula_and_within_one_level_of_float(
     out_scale, zero = (1 / 256, -128) if seed % 2 else (1 / 127, 0)
     numbers = {"outer": outer, "n": n, "inner": inner, "zero": zero, "lo": -128, "hi": 127}
     numbers["multiplier"] = round(2**16 / out_scale)
-    tensors = {"x": x, "table": table, "y": x}
-    y = call("softmax_i8", tensors, **numbers)["y"]
+    tensors: dict[str, Array] = {"x": x, "table": table, "y": x}
+    y = output("softmax_i8", tensors, numbers)
     np.testing.assert_array_equal(y, _softmax_i8(x, table, numbers["multiplier"], zero))
-    in_place = call("softmax_i8", tensors, alias={"y": "x"}, **numbers)["y"]
+    in_place = output("softmax_i8", tensors, numbers, "x")
     np.testing.assert_array_equal(in_place, y)
     powers = np.exp(x * scale)
     real = powers / powers.sum(axis=1, keepdims=True)
@@ -145,25 +151,27 @@ def test_softmax_i8_with_any_table_computes_the_formula_or_refuses(
     rng = np.random.default_rng(seed)
     table = rng.integers(0, most, 256, np.uint32, endpoint=True)
     table[0] = most
+    signed = table.view(np.int32)
     x = rng.integers(-128, 128, (1, n, 1)).astype(np.int8)
-    tensors = {"x": x, "table": table.view(np.int32), "y": x}
+    tensors: dict[str, Array] = {"x": x, "table": signed, "y": x}
     numbers = {"outer": 1, "n": n, "inner": 1, "zero": -5, "lo": -128, "hi": 127}
     numbers["multiplier"] = multiplier
     fits = n * most < 2**48 and most * multiplier + n * most * 2**15 < 2**64
     assert (Call("softmax_i8", tensors, numbers).check() == 0) == fits
     if fits:
-        y = call("softmax_i8", tensors, **numbers)["y"]
-        np.testing.assert_array_equal(y, _softmax_i8(x, tensors["table"], multiplier, -5))
+        y = output("softmax_i8", tensors, numbers)
+        np.testing.assert_array_equal(y, _softmax_i8(x, signed, multiplier, -5))
 
 
 def test_softmax_i8_refuses_a_table_that_could_sum_to_zero() -> None:
     x = np.zeros((1, 4, 1), np.int8)
+    table = np.zeros(256, np.int32)
     numbers = {"outer": 1, "n": 4, "inner": 1, "multiplier": 1, "zero": 0, "lo": 0, "hi": 1}
-    tensors = {"x": x, "table": np.zeros(256, np.int32), "y": x}
+    tensors: dict[str, Array] = {"x": x, "table": table, "y": x}
     assert Call("softmax_i8", tensors, numbers).check() != 0
-    tensors["table"][1:] = 1
+    table[1:] = 1
     assert Call("softmax_i8", tensors, numbers).check() != 0
-    tensors["table"][0] = 1
+    table[0] = 1
     assert Call("softmax_i8", tensors, numbers).check() == 0
     assert Call("softmax_i8", tensors, numbers | {"outer": 2**32 - 1}).check() != 0
 
@@ -173,9 +181,9 @@ def test_softmax_i8_refuses_a_table_that_could_sum_to_zero() -> None:
 
 
 def _layernorm_i8(
-    x: I8, m: npt.NDArray[np.int32], c: npt.NDArray[np.int32], epsilon: int, shift: int
-) -> tuple[I8, npt.NDArray[np.int64]]:
-    """The integer definition in unbounded integers, and its normalized values."""
+    x: I8, m: I32, c: I32, epsilon: int, shift: int
+) -> I8:
+    """The integer definition in unbounded integers."""
     n = x.shape[1]
     rows = []
     for row in x.astype(object):
@@ -190,9 +198,10 @@ def _layernorm_i8(
         exact = [(n * int(value) - int(total)) * 4096 / math.sqrt(v or 1) for value in row]
         assert np.abs(np.floor(exact) - np.array(a, float)).max(initial=0) <= 1
         rows.append(a)
-    a = np.array(rows, np.int64).reshape(x.shape)
-    level = (a * m.astype(np.int64) + (c.astype(np.int64) << 16)) >> (16 + shift)
-    return np.clip(level, -128, 127).astype(np.int8), a
+    normal = np.array(rows, np.int64).reshape(x.shape)
+    level = (normal * m.astype(np.int64) + (c.astype(np.int64) << 16)) >> (16 + shift)
+    answer: I8 = np.clip(level, -128, 127).astype(np.int8)
+    return answer
 
 
 @settings(max_examples=60, deadline=None)
@@ -217,11 +226,11 @@ def test_layernorm_i8_is_the_definition(
     shift = int(rng.integers(10, 30))
     numbers = {"outer": outer, "n": n, "shift": shift, "lo": -128, "hi": 127}
     numbers |= {"epsilon_lo": epsilon & 0xFFFFFFFF, "epsilon_hi": epsilon >> 32}
-    tensors = {"x": x, "m": m, "c": c, "y": x}
-    expected, _ = _layernorm_i8(x, m, c, epsilon, shift)
-    y = call("layernorm_i8", tensors, **numbers)["y"]
+    tensors: dict[str, Array] = {"x": x, "m": m, "c": c, "y": x}
+    expected = _layernorm_i8(x, m, c, epsilon, shift)
+    y = output("layernorm_i8", tensors, numbers)
     np.testing.assert_array_equal(y, expected)
-    in_place = call("layernorm_i8", tensors, alias={"y": "x"}, **numbers)["y"]
+    in_place = output("layernorm_i8", tensors, numbers, "x")
     np.testing.assert_array_equal(in_place, y)
     assert_sizes_checked("layernorm_i8", tensors, **numbers)
 
@@ -249,7 +258,7 @@ def test_layernorm_i8_is_within_one_level_of_float(
     bits = round(epsilon / scale**2 * n**2)
     numbers = {"outer": 4, "n": n, "shift": shift, "lo": -128, "hi": 127}
     numbers |= {"epsilon_lo": bits & 0xFFFFFFFF, "epsilon_hi": bits >> 32}
-    y = call("layernorm_i8", {"x": x, "m": m, "c": c, "y": x}, **numbers)["y"]
+    y = output("layernorm_i8", {"x": x, "m": m, "c": c, "y": x}, numbers)
     assert np.abs(y - level).max() <= 1
     assert (y != level).mean() <= 0.03 + 1 / y.size
 
@@ -263,6 +272,6 @@ def test_layernorm_i8_refuses(change: dict[str, int]) -> None:
     m = np.zeros(5000, np.int32)
     numbers = {"outer": 1, "n": 4096, "epsilon_lo": 0, "epsilon_hi": 2**30 - 1}
     numbers |= {"shift": 46, "lo": -128, "hi": 127}
-    tensors = {"x": x, "m": m, "c": m, "y": x}
+    tensors: dict[str, Array] = {"x": x, "m": m, "c": m, "y": x}
     assert Call("layernorm_i8", tensors, numbers).check() == 0
     assert Call("layernorm_i8", tensors, numbers | change).check() != 0

@@ -10,10 +10,12 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
-from tests.runtime.harness import Call, assert_sizes_checked, call
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import helper
+
+from tests.runtime.calling import output
+from tests.runtime.harness import Array, Call, assert_sizes_checked
 
 F32 = npt.NDArray[np.float32]
 
@@ -42,6 +44,15 @@ class Pool:
             numbers |= {f"{name}_h": height, f"{name}_w": width}
         return numbers | {"pad_top": self.begin[0], "pad_left": self.begin[1]}
 
+    def positions(self, axis: int, index: int, padded: bool = False) -> list[int]:
+        """Coordinates under the window of one output, in the image or the padded image."""
+        low = -self.begin[axis] if padded else 0
+        high = self.size[axis] + (self.end[axis] if padded else 0)
+        start = index * self.stride[axis] - self.begin[axis]
+        step = self.dilation[axis]
+        reach = range(start, start + self.kernel[axis] * step, step)
+        return [at for at in reach if low <= at < high]
+
     def ends(self) -> dict[str, int]:
         return {"pad_bottom": self.end[0], "pad_right": self.end[1]}
 
@@ -68,7 +79,8 @@ def pools(draw: st.DrawFn) -> Pool:
 @functools.cache
 def _session(op: str, attributes: tuple[tuple[str, int | tuple[int, ...]], ...]) -> object:
     value = functools.partial(helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT)
-    node = helper.make_node(op, ["x"], ["y"], **dict(attributes))
+    node = helper.make_node(op, ["x"], ["y"], name="pool")
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes)
     graph = helper.make_graph(
         [node], "pool", [value("x", shape=list("nchw"))], [value("y", shape=list("NCHW"))]
     )
@@ -101,16 +113,16 @@ def _image(pool: Pool, seed: int) -> npt.NDArray[np.int8]:
 @given(pools(), st.integers(0, 2**32 - 1))
 def test_maxpool_is_onnxruntime(pool: Pool, seed: int) -> None:
     x = _image(pool, seed)
-    real = x.astype(np.float32) / 7
+    real = x.astype(np.float32) / np.float32(7)
     expected = _reference("MaxPool", pool, real)
     numbers = pool.numbers((expected.shape[1], expected.shape[2]))
-    tensors = {"x": real, "y": np.zeros_like(expected)}
-    y = call("maxpool_f32", tensors, **numbers)["y"]
+    tensors: dict[str, Array] = {"x": real, "y": np.zeros_like(expected)}
+    y = output("maxpool_f32", tensors, numbers)
     np.testing.assert_array_equal(y, expected)
     assert_sizes_checked("maxpool_f32", tensors, **numbers)
-    tensors_i8 = {"x": x, "y": np.zeros(expected.shape, np.int8)}
-    y_i8 = call("maxpool_i8", tensors_i8, **numbers)["y"]
-    level = np.maximum(np.rint(expected * 7), -128)
+    tensors_i8: dict[str, Array] = {"x": x, "y": np.zeros(expected.shape, np.int8)}
+    y_i8 = output("maxpool_i8", tensors_i8, numbers)
+    level = np.rint(np.maximum(expected, -128 / 7) * 7)
     np.testing.assert_array_equal(y_i8, level)
     assert_sizes_checked("maxpool_i8", tensors_i8, **numbers)
 
@@ -121,11 +133,7 @@ def _taps(pool: Pool, out: tuple[int, int], include_pad: int) -> npt.NDArray[np.
     for row, column in np.ndindex(*out):
         inside = [0, 0]
         for axis, index in enumerate((row, column)):
-            low = -pool.begin[axis] if include_pad else 0
-            high = pool.size[axis] + (pool.end[axis] if include_pad else 0)
-            start = index * pool.stride[axis] - pool.begin[axis]
-            reach = range(start, start + pool.kernel[axis] * pool.dilation[axis], pool.dilation[axis])
-            inside[axis] = sum(low <= at < high for at in reach)
+            inside[axis] = len(pool.positions(axis, index, bool(include_pad)))
         counts[row, column] = inside[0] * inside[1]
     return counts
 
@@ -134,12 +142,12 @@ def _taps(pool: Pool, out: tuple[int, int], include_pad: int) -> npt.NDArray[np.
 @given(pools(), st.integers(0, 1), st.booleans(), st.integers(0, 2**32 - 1))
 def test_avgpool_is_onnxruntime(pool: Pool, include_pad: int, one: bool, seed: int) -> None:
     x = _image(pool, seed)
-    real = x.astype(np.float32) / 7
+    real = x.astype(np.float32) / np.float32(7)
     expected = _reference("AveragePool", pool, real, count_include_pad=include_pad)
     out = (expected.shape[1], expected.shape[2])
     numbers = pool.numbers(out) | pool.ends() | {"include_pad": include_pad}
-    tensors = {"x": real, "y": np.zeros_like(expected)}
-    y = call("avgpool_f32", tensors, **numbers)["y"]
+    tensors: dict[str, Array] = {"x": real, "y": np.zeros_like(expected)}
+    y = output("avgpool_f32", tensors, numbers)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
     assert_sizes_checked("avgpool_f32", tensors, **numbers)
 
@@ -148,11 +156,7 @@ def test_avgpool_is_onnxruntime(pool: Pool, include_pad: int, one: bool, seed: i
     divisors = _taps(pool, out, include_pad)
     sums = np.zeros((pool.batch, *out, pool.channels), np.int64)
     for row, column in np.ndindex(*out):
-        at = [
-            [p for k in range(pool.kernel[i])
-             if 0 <= (p := o * pool.stride[i] - pool.begin[i] + k * pool.dilation[i]) < pool.size[i]]
-            for i, o in enumerate((row, column))
-        ]  # fmt: skip
+        at = [pool.positions(axis, index) for axis, index in enumerate((row, column))]
         window = x[:, at[0]][:, :, at[1]].astype(np.int64) - zero
         sums[:, row, column] = window.sum(axis=(1, 2))
     count = 1 if one else pool.kernel[0] * pool.kernel[1]
@@ -161,8 +165,8 @@ def test_avgpool_is_onnxruntime(pool: Pool, include_pad: int, one: bool, seed: i
     c, shift = 5 << 9, 10
     level = np.clip((sums * scale[:, :, None] + (c << 16)) >> (16 + shift), -120, 127)
     numbers |= {"x_zero": zero, "m_count": count, "c": c, "shift": shift, "lo": -120, "hi": 127}
-    quantized = {"x": x, "m": m, "y": np.zeros(expected.shape, np.int8)}
-    y = call("avgpool_i8", quantized, **numbers)["y"]
+    quantized: dict[str, Array] = {"x": x, "m": m, "y": np.zeros(expected.shape, np.int8)}
+    y = output("avgpool_i8", quantized, numbers)
     np.testing.assert_array_equal(y, level)
     assert_sizes_checked("avgpool_i8", quantized, **numbers)
 
@@ -182,7 +186,7 @@ _GOOD = Pool((4, 5), 1, 2, (2, 2), (1, 1), (1, 1), (0, 0), (0, 0), False)
 def test_pools_refuse_hostile_windows(change: dict[str, int]) -> None:
     x = np.zeros((1, 4, 5, 2), np.float32)
     numbers = _GOOD.numbers((3, 4))
-    tensors = {"x": x, "y": np.zeros((1, 3, 4, 2), np.float32)}
+    tensors: dict[str, Array] = {"x": x, "y": np.zeros((1, 3, 4, 2), np.float32)}
     assert Call("maxpool_f32", tensors, numbers).check() == 0
     assert Call("maxpool_f32", tensors, numbers | change).check() != 0
     more = _GOOD.ends() | {"include_pad": 1}
@@ -193,7 +197,7 @@ def test_pools_refuse_hostile_windows(change: dict[str, int]) -> None:
 
 
 def test_avgpool_i8_refuses_too_few_multipliers() -> None:
-    tensors = {
+    tensors: dict[str, Array] = {
         "x": np.zeros((1, 4, 5, 2), np.int8), "m": np.zeros(4, np.int32),
         "y": np.zeros((1, 3, 4, 2), np.int8),
     }  # fmt: skip
@@ -212,6 +216,6 @@ def test_a_window_far_outside_the_image_is_empty() -> None:
     numbers = _GOOD.numbers((3, 4)) | {"pad_top": 1000, "pad_left": -1000}
     y = np.zeros((1, 3, 4, 2), np.float32)
     lowest = np.finfo(np.float32).min
-    assert (call("maxpool_f32", {"x": x, "y": y}, **numbers)["y"] == lowest).all()
+    assert (output("maxpool_f32", {"x": x, "y": y}, numbers) == lowest).all()
     numbers |= _GOOD.ends() | {"include_pad": 0}
-    assert (call("avgpool_f32", {"x": x, "y": y}, **numbers)["y"] == 0).all()
+    assert (output("avgpool_f32", {"x": x, "y": y}, numbers) == 0).all()
