@@ -1,11 +1,15 @@
 """The C runtime, compiled for this machine."""
 
 from collections.abc import Callable
-from typing import final
+from typing import TypeAlias, final
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import Buffer
 
-_Port = tuple[str, int, int, tuple[int, ...], float, int]
+# Arrays are buffers too, but say so to type checkers only from Python 3.12 on.
+_Bytes: TypeAlias = Buffer | npt.NDArray[np.generic]
+_Port: TypeAlias = tuple[str, int, int, tuple[int, ...], float, int]
 
 @final
 class Model:
@@ -24,7 +28,7 @@ class Model:
     @property
     def outputs(self) -> list[_Port]:
         """The same of each output."""
-    def write_input(self, index: int, data: Buffer, /) -> None:
+    def write_input(self, index: int, data: _Bytes, /) -> None:
         """Fills an input with raw bytes."""
     def read_output(self, index: int, /) -> bytes:
         """The raw bytes of an output."""
@@ -39,5 +43,5 @@ class Model:
         """Zeroes the state."""
     def read_tensor(self, index: int, /) -> bytes:
         """The raw bytes of an entry of the tensor table."""
-    def write_tensor(self, index: int, data: Buffer, /) -> None:
+    def write_tensor(self, index: int, data: _Bytes, /) -> None:
         """Fills an entry of the tensor table, unless it is a constant, with raw bytes."""

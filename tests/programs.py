@@ -39,7 +39,7 @@ def dense() -> Program:
     hidden = activation("hidden", DType.I8, (1, 3), 16)
     y = activation("y", DType.I8, (1, 3), 32)
     packed = np.frombuffer(pack_ternary(WEIGHTS), np.uint8)
-    ones = np.full(3, 1 << 20, np.int32)
+    ones, half = np.full(3, 1 << 20, np.int32), np.full(3, 8, np.int32)
     table = (-np.arange(256).astype(np.uint8).astype(np.int8).astype(np.int32)).clip(-128, 127)
     return Program(
         inputs=[Port("pixels", x, (1, 6), INT8, scale=0.5, zero_point=-3)],
@@ -47,8 +47,8 @@ def dense() -> Program:
         instructions=[
             instruction(
                 "dense_i8_t2", "fc", "Gemm", x=x, w=constant("w", packed, DType.U8),
-                m=constant("m", ones, DType.I32), c=constant("c", np.full(3, 8, np.int32), DType.I32),
-                y=hidden, rows=1, in_features=6, out_features=3, shift=4, lo=-128, hi=127,
+                m=constant("m", ones, DType.I32), c=constant("c", half, DType.I32), y=hidden,
+                rows=1, in_features=6, out_features=3, shift=4, lo=-128, hi=127,
             ),
             instruction(
                 "lut_i8", "neg", "Neg", x=hidden,

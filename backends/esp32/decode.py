@@ -151,7 +151,8 @@ def _port(record: tuple[Any, ...], strings: bytes) -> PortRecord:
     if kind not in (0, 1) or rank > encode.MAX_RANK:
         raise InvalidBlob("an input or output is malformed")
     shape = tuple(dims[:rank])
-    return PortRecord(bool(kind), tensor, _string(strings, name), onnx_type, scale, zero_point, shape)
+    text = _string(strings, name)
+    return PortRecord(bool(kind), tensor, text, onnx_type, scale, zero_point, shape)
 
 
 def _header(blob: bytes) -> tuple[bytes, tuple[int, int], int, dict[Region, int]]:

@@ -19,7 +19,7 @@ def _tensor(index: int, record: TensorRecord) -> str:
     return f"{name}/{where} {record.dtype.name.lower()}[{elements}]"
 
 
-def _operand(blob: Blob, operand: Operand, value: int | float | None) -> str:
+def _operand(blob: Blob, operand: Operand, value: float | None) -> str:
     if operand.kind in TENSOR_KINDS:
         if value is None:
             return f"{operand.name}=none"

@@ -160,7 +160,8 @@ def _load(names: _Names, *, slow: bool) -> str:
     return f"""\
 /* Loads the model into `arena`: {arena} bytes on a 16-byte boundary.{slow_note}
  * Load it into as many ternc_model as you like, each with an arena of its own. */
-static inline ternc_status {names.function("load")}(ternc_model *model, void *arena, size_t arena_bytes{slow_parameters}) {{
+static inline ternc_status {names.function("load")}(
+    ternc_model *model, void *arena, size_t arena_bytes{slow_parameters}) {{
   ternc_region regions[TERNC_REGIONS];
   if (arena == NULL) return TERNC_E_ARGUMENT;
   if (arena_bytes < {arena}) return TERNC_E_REGION;
@@ -170,8 +171,8 @@ static inline ternc_status {names.function("load")}(ternc_model *model, void *ar
   regions[1].size = arena_bytes - {names.macro("SCRATCH_BYTES")};
   regions[2].data = {slow_data};
   regions[2].size = {slow_size};
-  return ternc_load(model, {names.function("blob")}, {names.macro("BLOB_BYTES")}, {names.function("kernels")},
-                    {names.macro("KERNEL_COUNT")}, regions);
+  return ternc_load(model, {names.function("blob")}, {names.macro("BLOB_BYTES")},
+                    {names.function("kernels")}, {names.macro("KERNEL_COUNT")}, regions);
 }}"""
 
 
@@ -209,13 +210,15 @@ def _instance(names: _Names, *, slow: bool) -> str:
             f"  static {attribute} uint8_t slow[{names.macro('SLOW_BYTES')}] TERNC_ALIGNED;\n"
         )
     return f"""\
-{slow_macro}/* The model that {names.function("run")} uses, in static memory of its own, loaded at the first call. */
+{slow_macro}/* The model that {names.function("run")} uses, in static memory of its own;
+ * loaded at the first call. */
 static inline ternc_status {names.function("instance")}(ternc_model **model) {{
   static uint8_t arena[{names.macro("ARENA_BYTES")}] TERNC_ALIGNED;
 {slow_array}  static ternc_model loaded;
   static int ready = 0;
   if (ready == 0) {{
-    const ternc_status status = {names.function("load")}(&loaded, arena, sizeof arena{slow_argument});
+    const ternc_status status =
+        {names.function("load")}(&loaded, arena, sizeof arena{slow_argument});
     if (status != TERNC_OK) return status;
     ready = 1;
   }}

@@ -8,7 +8,6 @@ import zlib
 import numpy as np
 import pytest
 
-from tests import programs
 from ternc.backends.esp32.decode import InvalidBlob, decode
 from ternc.backends.esp32.disassemble import disassemble
 from ternc.backends.esp32.encode import encode, seal
@@ -22,6 +21,7 @@ from ternc.backends.esp32.program import (
     Region,
     Tensor,
 )
+from tests import programs
 
 LISTING = """\
 ternc 1.0 scratch=48 state=0 slow=0 const=288
@@ -81,11 +81,11 @@ class TestRoundTrip:
             assert (record.region, record.offset, record.size) == (
                 tensor.region, tensor.offset, tensor.nbytes)
         (source,), (target,) = program.inputs, program.outputs
-        for port, record in zip((source, target), blob.ports, strict=True):
-            assert (record.name, record.shape, record.onnx_type) == (
+        for port, read in zip((source, target), blob.ports, strict=True):
+            assert (read.name, read.shape, read.onnx_type) == (
                 port.name, port.shape, port.onnx_type)
-            assert (record.scale, record.zero_point) == (port.scale, port.zero_point)
-            assert tensors[record.tensor] is port.tensor
+            assert (read.scale, read.zero_point) == (port.scale, port.zero_point)
+            assert tensors[read.tensor] is port.tensor
         assert [port.is_output for port in blob.ports] == [False, True]
         assert [item.layer for item in blob.instructions] == ["fc", "neg"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import programs
 from ternc.backends.esp32.emit_header import c_float, c_string, emit_header, kernel_names
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.program import Port, Program
+from tests import programs
 
 SOURCES = Path(__file__).resolve().parents[2] / "runtime_c" / "src"
 PROGRAMS = {
@@ -152,7 +152,8 @@ def link(folder: Path, main: str, *flags: str) -> Path:
 def test_runs(tmp_path: Path) -> None:
     COMPILERS["gcc"].require()
     write(tmp_path, programs.dense())
-    done = subprocess.run([link(tmp_path, DENSE_MAIN)], capture_output=True, text=True, check=False)
+    program = link(tmp_path, DENSE_MAIN)
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     x = np.array([1.5, -2.25, 0, 3, 1000, -1])
     q = np.clip(np.round(x / 0.5) - 3, -128, 127)
@@ -168,7 +169,8 @@ def test_only_the_kernels_used_are_linked(tmp_path: Path) -> None:
     link(tmp_path, DENSE_MAIN, f"-Wl,-Map={listing}")
     placed = listing.read_text().partition("Linker script and memory map")[2]
     linked = set(re.findall(r"^ \.text\.run_(\w+)\s", placed, re.MULTILINE))
-    sections = re.findall(r"^ \.(?:text|rodata)\.(\S+)\s*\n?\s+0x[0-9a-f]+\s+0x", placed, re.MULTILINE)
+    pattern = r"^ \.(?:text|rodata|data\.rel\.ro)\.(\S+)\s*\n?\s+0x[0-9a-f]+\s+0x"
+    sections = re.findall(pattern, placed, re.MULTILINE)
     assert any("dense_i8_t2" in name for name in sections)
     assert any("lut_i8" in name for name in sections)
     assert not [name for name in (*sections, *linked) if "conv2d" in name or "softmax" in name]

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import struct
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from tests import programs
 from ternc.backends.esp32.encode import encode, seal
+from tests import programs
+
+if TYPE_CHECKING:
+    from ternc._engine import Model
 
 engine = pytest.importorskip("ternc._engine", reason="needs the extension: pip install -e .")
 
 FLOATS = np.array([1.5, -2.0, 0.25, 8.0], np.float32)
 
 
-def accumulator() -> engine.Model:
-    return engine.Model(encode(programs.accumulator()))
+def accumulator() -> Model:
+    model: Model = engine.Model(encode(programs.accumulator()))
+    return model
 
 
 def test_describes_itself() -> None:
@@ -33,7 +38,8 @@ def test_runs() -> None:
     model.write_input(0, x)
     model.run()
     expected = -np.clip(programs.WEIGHTS.astype(np.int32) @ x[0], -128, 127)
-    assert np.frombuffer(model.read_output(0), np.int8).tolist() == expected.clip(-128, 127).tolist()
+    y = np.frombuffer(model.read_output(0), np.int8)
+    assert y.tolist() == expected.clip(-128, 127).tolist()
 
 
 def test_state_is_kept_until_reset() -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import programs
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.program import DType, Port, Program, Region
+from tests import programs
 
 SOURCES = Path(__file__).resolve().parents[2] / "runtime_c" / "src"
 ROOM = 1024  # more than a ternc_model takes
@@ -87,7 +87,7 @@ class Passthrough:
 
 
 def expected(values: Floats, dtype: DType, scale: float, zero: int) -> npt.NDArray[np.generic]:
-    limits = np.iinfo(dtype.numpy)
+    limits = np.iinfo(dtype.numpy.name)
     rounded = np.round((values / np.float32(scale)).astype(np.float64)) + zero
     return np.where(np.isnan(values), zero, np.clip(rounded, limits.min, limits.max)).astype(
         dtype.numpy)

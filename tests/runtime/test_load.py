@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ternc.backends.esp32.encode import encode, seal
 from tests import programs
 from tests.runtime import loader
 from tests.runtime.loader import Answer, Flags, Loader
-from ternc.backends.esp32.encode import encode, seal
 
 BLOBS = {
     "dense": encode(programs.dense(), names=True),
