@@ -171,28 +171,31 @@ OPCODES: tuple[Opcode, ...] = (
            "y = gelu(x), exact (erf) or, with tanh = 1, the tanh approximation", aliases=(("x", "y"),)),
     # Number formats.
     Opcode(0x30, "quantize_i8", _operands("x:i y:o count:u scale:f zero:j lo:j hi:j"),
-           "y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero"),
+           "y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero; y int8 or uint8"),
     Opcode(0x31, "dequantize_i8", _operands("x:i y:o count:u scale:f zero:j"),
-           "y = (x - zero)*scale"),
+           "y = (x - zero)*scale; x int8 or uint8"),
     Opcode(0x32, "cast", _operands("x:i y:o count:u"),
-           "element type conversion as in ONNX Cast, int64 held as int32, out of range saturates"),
+           "element type conversion as in ONNX Cast, int64 held as int32: integers wrap, a float out of"
+           " range saturates, NaN gives 0 (bool: true)"),
     # Reductions and windows. Images NHWC.
-    Opcode(0x38, "maxpool_f32", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins"),
-    Opcode(0x39, "maxpool_i8", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins"),
+    Opcode(0x38, "maxpool_f32", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins; of an empty window the lowest finite number"),
+    Opcode(0x39, "maxpool_i8", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins; of an empty window the lowest finite number"),
     Opcode(0x3A, "avgpool_f32", _operands(f"x:i y:o {_POOL} pad_bottom:j pad_right:j include_pad:u"),
-           "mean over the window; include_pad counts padding within the padded image"),
+           "mean over the window; include_pad counts padding within the padded image; empty: 0"),
     Opcode(0x3B, "avgpool_i8", _operands(f"x:i m:c y:o {_POOL} pad_bottom:j pad_right:j include_pad:u x_zero:j m_count:u c:j {_REQUANT}"),
            "y = requant(sum(x - x_zero)) with multiplier m[m_count == 1 ? 0 : divisor - 1], scalar c"),
     Opcode(0x3C, "softmax_f32", _operands(f"x:i y:o {_AXIS} log:u"),
            "softmax (log: log-softmax) over the middle axis", aliases=(("x", "y"),)),
     Opcode(0x3D, "softmax_i8", _operands(f"x:i table:c y:o {_AXIS} multiplier:u zero:j lo:j hi:j"),
-           "t = table[max - x]; y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero)",
+           "t = table[max - x] (uint32, table[0] > 0);"
+           " y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero)",
            aliases=(("x", "y"),)),
     Opcode(0x3E, "layernorm_f32", _operands("x:i gamma:C beta:C y:o outer:u n:u epsilon:f"),
            "y = (x - mean)/sqrt(var + epsilon)*gamma + beta over the last axis", aliases=(("x", "y"),)),
     Opcode(0x3F, "layernorm_i8", _operands(f"x:i m:c c:c y:o outer:u n:u epsilon_lo:u epsilon_hi:u {_REQUANT}"),
-           "v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to within 1;"
-           " y = requant(a) with m[i], c[i]", aliases=(("x", "y"),)),
+           "v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to within 1:"
+           " ((n*x - sum(x))*floor(2^63/isqrt(v*4^k))) >> (51 - k), k making v*4^k >= 2^62 (v = 0: a = 0);"
+           " y = requant(a) with m[i], c[i]; n <= 4096, epsilon < 2^62", aliases=(("x", "y"),)),
     Opcode(0x40, "argmax_f32", _operands(f"x:i y:o {_AXIS} select_last:u minimum:u"),
            "index (int32) of the maximum (minimum) over the middle axis"),
     Opcode(0x41, "argmax_i8", _operands(f"x:i y:o {_AXIS} select_last:u minimum:u"),
@@ -200,7 +203,7 @@ OPCODES: tuple[Opcode, ...] = (
     # Data movement, by element size (1, 2 or 4 bytes).
     Opcode(0x48, "copy_nd", _operands(f"x:i y:o size:u x_offset:u y_offset:u {_ND2}"),
            "y[y_offset + i.ys] = x[x_offset + i.xs] for every index i below the dims (in elements):"
-           " Transpose, Slice, Concat, Split, Expand, Pad"),
+           " Transpose, Slice, Concat, Split, Expand, Pad; x and y disjoint, no more indices than y has elements"),
     Opcode(0x49, "fill", _operands("y:o size:u value:u count:u"), "every element of y = value's low bytes"),
     Opcode(0x4A, "gather", _operands("x:i indices:i y:o size:u outer:u axis:u inner:u n_indices:u"),
            "y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then clamped"),

@@ -650,7 +650,7 @@ typedef struct {
   uint32_t tanh;
 } ternc_gelu_f32_args;
 
-/* y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero */
+/* y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero; y int8 or uint8 */
 typedef struct {
   uint32_t x;
   uint32_t y;
@@ -661,7 +661,7 @@ typedef struct {
   int32_t hi;
 } ternc_quantize_i8_args;
 
-/* y = (x - zero)*scale */
+/* y = (x - zero)*scale; x int8 or uint8 */
 typedef struct {
   uint32_t x;
   uint32_t y;
@@ -670,14 +670,14 @@ typedef struct {
   int32_t zero;
 } ternc_dequantize_i8_args;
 
-/* element type conversion as in ONNX Cast, int64 held as int32, out of range saturates */
+/* element type conversion as in ONNX Cast, int64 held as int32: integers wrap, a float out of range saturates, NaN gives 0 (bool: true) */
 typedef struct {
   uint32_t x;
   uint32_t y;
   uint32_t count;
 } ternc_cast_args;
 
-/* maximum over the window, padding never wins */
+/* maximum over the window, padding never wins; of an empty window the lowest finite number */
 typedef struct {
   uint32_t x;
   uint32_t y;
@@ -697,7 +697,7 @@ typedef struct {
   int32_t pad_left;
 } ternc_maxpool_f32_args;
 
-/* maximum over the window, padding never wins */
+/* maximum over the window, padding never wins; of an empty window the lowest finite number */
 typedef struct {
   uint32_t x;
   uint32_t y;
@@ -717,7 +717,7 @@ typedef struct {
   int32_t pad_left;
 } ternc_maxpool_i8_args;
 
-/* mean over the window; include_pad counts padding within the padded image */
+/* mean over the window; include_pad counts padding within the padded image; empty: 0 */
 typedef struct {
   uint32_t x;
   uint32_t y;
@@ -780,7 +780,7 @@ typedef struct {
   uint32_t log;
 } ternc_softmax_f32_args;
 
-/* t = table[max - x]; y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero) */
+/* t = table[max - x] (uint32, table[0] > 0); y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero) */
 typedef struct {
   uint32_t x;
   uint32_t table;
@@ -805,7 +805,7 @@ typedef struct {
   float epsilon;
 } ternc_layernorm_f32_args;
 
-/* v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to within 1; y = requant(a) with m[i], c[i] */
+/* v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to within 1: ((n*x - sum(x))*floor(2^63/isqrt(v*4^k))) >> (51 - k), k making v*4^k >= 2^62 (v = 0: a = 0); y = requant(a) with m[i], c[i]; n <= 4096, epsilon < 2^62 */
 typedef struct {
   uint32_t x;
   uint32_t m;
@@ -842,7 +842,7 @@ typedef struct {
   uint32_t minimum;
 } ternc_argmax_i8_args;
 
-/* y[y_offset + i.ys] = x[x_offset + i.xs] for every index i below the dims (in elements): Transpose, Slice, Concat, Split, Expand, Pad */
+/* y[y_offset + i.ys] = x[x_offset + i.xs] for every index i below the dims (in elements): Transpose, Slice, Concat, Split, Expand, Pad; x and y disjoint, no more indices than y has elements */
 typedef struct {
   uint32_t x;
   uint32_t y;
