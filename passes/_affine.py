@@ -103,7 +103,7 @@ def _batch_norm(node: ir.Node, value: ir.Value, axis: int) -> tuple[Array, Array
     parameters = [constant(input_at(node, index)) for index in range(1, 5)]
     known = [p.astype(np.float64) for p in parameters if p is not None]
     if len(known) < 4 or axis != 1 or node.inputs[0] is not value \
-            or node.attributes.get_int("training_mode", 0) or len(node.outputs) > 1:
+            or node.attributes.get_int("training_mode", 0) != 0 or len(node.outputs) > 1:
         return None
     gamma, beta, mean, variance = known
     a = gamma / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))

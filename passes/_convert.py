@@ -15,7 +15,7 @@ import onnx_ir as ir
 _HIDDEN = "ternc.hidden"
 
 
-class CannotConvert(Exception):
+class CannotConvertError(Exception):
     """The version converter has no rule for an operator of the model."""
 
 
@@ -38,7 +38,7 @@ def convert_opset(model: ir.Model, version: int) -> ir.Model:
     """`model` with its default opset raised to `version`.
 
     Raises:
-        CannotConvert: the converter knows no way, and says for which operator.
+        CannotConvertError: the converter knows no way, and says for which operator.
     """
     proto = ir.to_proto(model)
     # up to IR version 3 an initializer had to be an input as well, which RemoveInitializers undid
@@ -49,11 +49,7 @@ def convert_opset(model: ir.Model, version: int) -> ir.Model:
         if first is None or first > current:
             node.domain = _HIDDEN
     proto.opset_import.append(onnx.helper.make_opsetid(_HIDDEN, 1))
-    del proto.graph.value_info[:]  # stale shapes make the converter fail; inference comes later
-    try:
-        converted = onnx.version_converter.convert_version(proto, version)
-    except Exception as error:
-        raise CannotConvert(str(error).splitlines()[-1]) from error
+    converted = _convert(proto, version)
     for node in _nodes(converted.graph):
         if node.domain == _HIDDEN:
             node.domain = ""
@@ -64,6 +60,18 @@ def convert_opset(model: ir.Model, version: int) -> ir.Model:
         [item for item in imports if item.domain in ("", "ai.onnx.ml")], ignore_unknown=True))
     _restore_metadata(proto, converted)
     return ir.from_proto(converted)
+
+
+def _convert(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    # shapes help it (Softmax), but it refuses a file whose noted shapes are wrong
+    for stale in (False, True):
+        if stale:
+            del proto.graph.value_info[:]
+        try:
+            return onnx.version_converter.convert_version(proto, version)
+        except Exception as error:
+            reason = str(error).splitlines()[-1]
+    raise CannotConvertError(reason)
 
 
 def _restore_metadata(before: onnx.ModelProto, after: onnx.ModelProto) -> None:

@@ -71,8 +71,8 @@ def constant_codes(
     if storage is None or axis is None or np.iinfo(storage).max < int(zero.max()):
         return None
     if axis < 0:
-        parameters, attributes = np.float32(scale.flat[0]), {}
-        zeros = np.array(zero.flat[0], storage)
+        parameters: Array = scale.reshape(-1)[0].astype(np.float32).reshape(())
+        zeros, attributes = zero.reshape(-1)[0].astype(storage).reshape(()), {}
     else:
         parameters, attributes = scale.reshape(-1).astype(np.float32), {"axis": axis}
         zeros = np.broadcast_to(zero.reshape(-1), parameters.shape).astype(storage)

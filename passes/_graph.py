@@ -153,11 +153,13 @@ class Builder:
 
 
 def replace_value(old: ir.Value, new: ir.Value) -> None:
-    """Makes `new` stand for `old` everywhere, under the name of `old`.
+    """Makes the new `new` stand for `old` everywhere, under the names of `old` and its node.
 
     `new` must hold the same numbers as `old`: names of tensors are how a user compares models.
     """
-    name, producer = old.name, new.producer()
+    name, producer, old_producer = old.name, new.producer(), old.producer()
+    if producer is not None and old_producer is not None:
+        producer.name = old_producer.name
     if new.shape is None:
         new.shape = old.shape
     if new.type is None:

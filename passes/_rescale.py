@@ -8,6 +8,7 @@ import onnx_ir as ir
 from ternc.passes._graph import (
     Array,
     constant,
+    fresh_name,
     graph_of,
     initializer,
     input_at,
@@ -25,12 +26,12 @@ def can_rescale(slot: Slot, factor: Array) -> bool:
     if scale is None or codes is None or slot.groups > 1:
         return False
     if node.attributes.get_int("block_size", 0):
-        return scale.shape[slot.axis] == factor.size
+        return bool(scale.shape[slot.axis] == factor.size)
     return scale.size == 1 or node.attributes.get_int("axis", 1) % codes.ndim == slot.axis
 
 
 def rescale(slot: Slot, factor: Array) -> None:
-    """weight := factor · weight for this slot only; other readers of the weight keep theirs."""
+    """Puts factor · weight in this slot only; other readers of the weight keep theirs."""
     if np.all(factor == 1.0):
         return
     old, node = slot.weight, slot.weight.producer()
@@ -59,7 +60,8 @@ def _shaped(factor: Array, rank: int, slot: Slot, inputs: int) -> Array:
 def _rescaled(slot: Slot, node: ir.Node, factor: Array) -> ir.Value:
     graph, scale, zero = graph_of(slot.node), constant(node.inputs[1]), input_at(node, 2)
     codes = constant(node.inputs[0])
-    assert scale is not None and codes is not None
+    assert scale is not None
+    assert codes is not None
     axis = node.attributes.get_int("axis", 1)
     block = node.attributes.get_int("block_size", 0)
     if np.all(factor == factor[0]):
@@ -83,5 +85,5 @@ def _rescaled(slot: Slot, node: ir.Node, factor: Array) -> ir.Value:
     new = ir.node("DequantizeLinear", inputs, attributes, outputs=[output],
                   name=f"{node.name}_folded", metadata_props=dict(node.metadata_props))
     graph.insert_before(slot.node, new)
-    output.name = f"{slot.node.name}_weight_folded"
+    output.name = fresh_name(graph, f"{slot.weight.name}_folded")
     return output

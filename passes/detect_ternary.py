@@ -106,7 +106,7 @@ def _is_canonical(slot: Slot) -> bool:
     if codes is None or scale is None or np.any(codes.astype(np.int8) == -2):
         return False
     if slot.node.op_type in RECURRENT and codes.shape[0] > 1:
-        return node.attributes.get_int("block_size", 0) == codes.shape[-1]
+        return bool(node.attributes.get_int("block_size", 0) == codes.shape[-1])
     return scale.ndim == 1 and node.attributes.get_int("axis", 1) % codes.ndim == slot.axis
 
 

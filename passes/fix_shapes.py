@@ -100,7 +100,7 @@ class FixShapes(ir.passes.InPlacePass):
             symbol = dim.value if isinstance(dim, ir.SymbolicDim) else None
             if isinstance(dim, int):
                 dims.append(dim)
-            elif symbol in known:
+            elif symbol is not None and symbol in known:
                 dims.append(known[symbol])
             elif index == 0 and symbol not in ambiguous and not _counts_steps(symbol):
                 dims.append(1)

@@ -97,7 +97,8 @@ class FoldBatchNorm(ir.passes.InPlacePass):
         between = final
         while between is not node.outputs[0]:
             producer = between.producer()
-            assert producer is not None and producer.inputs[0] is not None
+            assert producer is not None
+            assert producer.inputs[0] is not None
             between = producer.inputs[0]
             self.folded[between.name or ""] = target
             between.name = fresh_name(graph, f"{between.name}_folded")

@@ -83,7 +83,7 @@ def _absorbs(reader: ir.Node, pad: ir.Node, extra: list[int], old: list[int]) ->
     kernel = reader.attributes.get_ints("kernel_shape", [])
     fits = len(kernel) * 2 == len(extra) and all(
         a + b < k for a, b, k in zip(old, extra, (*kernel, *kernel), strict=True))
-    if not fits or reader.attributes.get_int("ceil_mode", 0):
+    if not fits or reader.attributes.get_int("ceil_mode", 0) > 0:
         return False
     if reader.op_type == "AveragePool":
         counted = reader.attributes.get_int("count_include_pad", 0)

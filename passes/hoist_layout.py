@@ -20,7 +20,7 @@ _LAYOUT = ("Transpose", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"
 
 
 class HoistLayout(ir.passes.InPlacePass):
-    """layout(DequantizeLinear(codes, scale, axis)) → DequantizeLinear(layout(codes), scale, axis').
+    """layout(DequantizeLinear(codes, s, axis)) → DequantizeLinear(layout(codes), s, axis').
 
     Applies to Transpose, Reshape, Unsqueeze, Squeeze, Flatten and Identity of a constant.
 
@@ -44,7 +44,7 @@ class HoistLayout(ir.passes.InPlacePass):
         if source is None or source.op_type != "DequantizeLinear":
             return False
         codes, scale = constant(source.inputs[0]), constant(source.inputs[1])
-        if codes is None or scale is None or source.attributes.get_int("block_size", 0):
+        if codes is None or scale is None or source.attributes.get_int("block_size", 0) > 0:
             return False
         axis = source.attributes.get_int("axis", 1) % max(codes.ndim, 1)
         moved = _moved(node, codes)

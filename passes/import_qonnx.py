@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -198,7 +199,7 @@ def _round(build: Builder, x: ir.Value, mode: str) -> ir.Value:
     return build.node("Mul", [build.node("Sign", [x]), size])
 
 
-_ROUNDING = {
+_ROUNDING: Final[dict[str, Callable[[Array], Array]]] = {
     "ROUND": np.round, "CEIL": np.ceil, "FLOOR": np.floor,
     "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
     "DOWN": np.trunc,

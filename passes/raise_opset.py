@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import onnx_ir as ir
 
 from ternc.diagnostics import Diagnostics
-from ternc.passes._convert import CannotConvert, convert_opset
+from ternc.passes._convert import CannotConvertError, convert_opset
 from ternc.passes._graph import opset
 
 MINIMUM: Final = 21  # the first with int16 and blocked Quantize- and DequantizeLinear
@@ -33,7 +33,7 @@ class RaiseOpset(ir.passes.FunctionalPass):
             return ir.passes.PassResult(model.clone(), modified=False)
         try:
             return ir.passes.PassResult(convert_opset(model, self.minimum), modified=True)
-        except CannotConvert as error:
+        except CannotConvertError as error:
             self.diagnostics.error(
                 "TC0102", f"opset {version} cannot be raised to {self.minimum}: {error}",
                 help=f"export the model again with opset {self.minimum} or newer")

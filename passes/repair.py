@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from ternc.diagnostics import Diagnostics
-from ternc.passes._convert import CannotConvert, convert_opset, introduced
+from ternc.passes._convert import CannotConvertError, convert_opset, introduced
 from ternc.passes._graph import Builder, input_at, replace_value
 
 _MICROSOFT = "com.microsoft"
@@ -72,7 +72,7 @@ class Repair(ir.passes.FunctionalPass):
             rewrite = _CONTRIB.get(node.op_type) if node.domain == _MICROSOFT else None
             new = rewrite(node) if rewrite is not None else None
             if new is not None:
-                self._warn(node, f"{_MICROSOFT}::{node.op_type} was replaced by standard ones")
+                self._warn(node, f"{_MICROSOFT}::{node.op_type} was replaced by its standard form")
                 replace_value(node.outputs[0], new)
                 graph = node.graph
                 assert graph is not None
@@ -94,7 +94,7 @@ class Repair(ir.passes.FunctionalPass):
             common.InlinePass()(model)  # the converter loses functions
         try:
             return convert_opset(model, needed)
-        except CannotConvert as error:
+        except CannotConvertError as error:
             self.diagnostics.error("TC0003", f"the opset cannot be raised to {needed}: {error}",
                                    help="export the model again with opset 17 or newer")
             return None

@@ -9,7 +9,7 @@ from onnx_ir.passes import common
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.rules import common as rules
 
-from ternc.passes._graph import replace_value, static_shape
+from ternc.passes._graph import static_shape
 
 _RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand")
 
@@ -28,8 +28,9 @@ class Simplify(ir.passes.InPlacePass):
     """f(x) → x where f is the identity; f(g(x)) → h(x) where one layout or clip op does both.
 
     Applies to Dropout, Identity, Cast to the same type, Expand, Reshape, Flatten, Squeeze and
-    Unsqueeze to the same shape, Transpose that moves nothing, x+0, x-0, x*1, x/1, pairs of Transpose, Reshape, Unsqueeze, Relu and Clip, with
-    onnxscript's rules; then removes nodes, initializers and opset imports that nothing uses.
+    Unsqueeze to the same shape, Transpose that moves nothing, x+0, x-0, x*1, x/1, pairs of
+    Transpose, Reshape, Unsqueeze, Relu and Clip, mostly with onnxscript's rules; then removes
+    nodes, initializers and opset imports that nothing uses.
 
     Must not remove inputs or outputs of the model: an input that nothing reads any more stays.
     """
@@ -62,10 +63,9 @@ def _remove_no_op_reshapes(graph: ir.Graph) -> bool:
         if y.is_graph_output() and (x.is_graph_input() or x.is_initializer()
                                     or x.is_graph_output() or len(list(x.uses())) > 1):
             continue
-        if y.is_graph_output():
-            replace_value(y, x)
-        else:
-            ir.convenience.replace_all_uses_with(y, x)
+        name = y.name if y.is_graph_output() else x.name
+        ir.convenience.replace_all_uses_with(y, x, replace_graph_outputs=True)
+        y.name, x.name = None, name
         graph.remove(node, safe=True)
         modified = True
     return modified

@@ -45,7 +45,9 @@ def run(model: ir.Model | onnx.ModelProto, feeds: dict[str, Array]) -> dict[str,
     return dict(zip(names, runner.run(names, feeds), strict=True))
 
 
-def assert_same(before: dict[str, Array], after: dict[str, Array], tolerance: float = 1e-5) -> None:
+def assert_same(
+    before: dict[str, Array], after: dict[str, Array], tolerance: float = 1e-5
+) -> None:
     """Every output agrees within `tolerance` of its largest value."""
     assert before.keys() == after.keys()
     for name, expected in before.items():
@@ -72,7 +74,9 @@ def graph(
     return parse(f"{header} agraph ({inputs}) => ({outputs}) {{ {body} }}", **constants)
 
 
-def check(transform: ir.passes.PassBase, model: ir.Model, *, seed: int = 0) -> ir.passes.PassResult:
+def check(
+    transform: ir.passes.PassBase, model: ir.Model, *, seed: int = 0
+) -> ir.passes.PassResult:
     """Runs `transform`, and asserts that onnxruntime's answer is the one from before."""
     feeds = random_feeds(model, seed)
     before = run(model, feeds)
