@@ -72,6 +72,7 @@ class Oracle:
             intermediates: Return every tensor.
 
         Raises:
+            KeyError: The model has no tensor of a name in `outputs`.
             OracleError: onnxruntime refuses the model or the feeds.
         """
         if intermediates:
@@ -93,8 +94,9 @@ class Oracle:
     def _session(self, outputs: tuple[str, ...]) -> onnxruntime.InferenceSession:
         extra = tuple(name for name in outputs if name not in self.outputs)
         if extra not in self._sessions:
+            model = self._with_outputs(extra)
             try:
-                self._sessions[extra] = _session(self._with_outputs(extra))
+                self._sessions[extra] = _session(model)
             except Exception as error:  # onnxruntime's exception types have no common base
                 raise OracleError(str(error)) from error
         return self._sessions[extra]

@@ -286,6 +286,16 @@ class TestRequantization:
     def test_max_shift(self) -> None:
         assert q.requantize_constants([1e-4], [0.0], [1000], max_shift=8).shift == 8
 
+    def test_a_hot_channel_only_has_to_saturate(self) -> None:
+        # Channel 0 leaves the type nearly always; the shift it forces suffices for an int8 output.
+        layer = [2.0, 0.001], [0.0, 0.0], [2**24, 2**24]
+        found = q.requantize_constants(*layer)
+        assert found.error < 0.5
+        got = q.requantize([[2**24, 100_000], [-40, -7_000]], found, -128, 127)
+        assert got.tolist() == [[127, 100], [-80, -7]]
+        with pytest.raises(ValueError, match="too coarse"):
+            q.requantize_constants(*layer, output_bits=16)
+
     @pytest.mark.parametrize(("multipliers", "bias", "bound", "text"), [
         ([1.0, 2.0**20], [0.0, 0.0], [10, 10], "channel 1: the multiplier does not fit"),
         ([1.0], [2.0**31], [10], "channel 0: the bias does not fit"),

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 _INT32 = 2**31
 _MAX_SHIFT = 31
-# Outputs are int8, uint8 or int16: beyond this the clamp decides, and accuracy does not matter.
-_LARGEST_OUTPUT = 2.0**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,7 @@ def requantize_constants(
     bias: npt.ArrayLike,
     acc_bound: npt.ArrayLike,
     *,
+    output_bits: int = 8,
     max_shift: int = _MAX_SHIFT,
 ) -> Requantization:
     """Constants under which y is round(acc * multiplier + bias), one per channel.
@@ -46,6 +45,8 @@ def requantize_constants(
         multipliers: Output units per accumulator unit; may be negative or 0.
         bias: In output units, the output's zero point included.
         acc_bound: Largest |acc|, below 2^31.
+        output_bits: Width of the output type. Results beyond it are clamped, whatever they are,
+            so accuracy is demanded only inside.
         max_shift: Upper limit of the shift, for a kernel that needs headroom.
 
     Raises:
@@ -71,7 +72,7 @@ def requantize_constants(
             break
     else:
         raise ValueError(f"{failure}, even at the smallest shift")
-    error = _error(scale, offset, bound, m, shift)
+    error = _error(scale, offset, bound, m, shift, output_bits)
     _check(
         error >= 0.5, scale,
         f"the multiplier {{}} beside the others of its layer leaves a shift of only {shift}, "
@@ -121,14 +122,13 @@ def _overflow(
 
 def _error(
     scale: npt.NDArray[np.float64], offset: npt.NDArray[np.float64],
-    bound: npt.NDArray[np.int64], m: npt.NDArray[np.float64], shift: int,
+    bound: npt.NDArray[np.int64], m: npt.NDArray[np.float64], shift: int, output_bits: int,
 ) -> npt.NDArray[np.float64]:
     """Per channel, the largest deviation before rounding, over accumulators that matter."""
     magnitude = np.abs(scale)
+    largest = 2.0 ** (output_bits + 1)  # surely clamped, whether the type is signed or not
     with np.errstate(divide="ignore", invalid="ignore"):
-        saturating = np.where(
-            magnitude > 0, (_LARGEST_OUTPUT + np.abs(offset)) / magnitude, np.inf
-        )
+        saturating = np.where(magnitude > 0, (largest + np.abs(offset)) / magnitude, np.inf)
     relevant = np.minimum(bound.astype(np.float64), saturating)
     slope = np.abs(np.ldexp(m, -(16 + shift)) - scale)
     constant = np.abs(np.ldexp(np.rint(np.ldexp(offset, shift)), -shift) - offset)
