@@ -71,7 +71,7 @@ float ternc_logf(float x) {
 float ternc_tanhf(float x) {
   const float a = x < 0.0f ? -x : x;
   float y;
-  if (x != x) return x;
+  if (x != x || a < 2.4e-4f) return x; /* the next term is below half a unit; keeps -0 */
   if (a < 0.6f) {
     const float u = x * x;
     float p = -0.005905868485569954f;

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import functools
+import itertools
 import os
 import random
 import re
@@ -22,13 +23,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ternc.backends.esp32.isa import BY_NAME, NO_TENSOR, TENSOR_KINDS, Kind
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array | None]
 Number = int | float
 
@@ -200,7 +202,7 @@ class Call:
         for name in self.outputs | (self.scratches & set(self.places)):
             place = self.places[name]
             written[place.offset : place.offset + place.array.nbytes] = True
-        assert np.array_equal(self.scratch[~written], before[~written]), "wrote outside its outputs"
+        assert np.array_equal(self.scratch[~written], before[~written]), "wrote outside outputs"
         assert np.array_equal(self.constants, constants), "wrote to constants"
         return {
             name: np.frombuffer(self._bytes(place).tobytes(), place.array.dtype)
@@ -213,13 +215,13 @@ def split(rows: int, seed: int) -> list[tuple[int, int]]:
     """The range 0..rows in up to five pieces, shuffled."""
     rng = random.Random(seed)
     cuts = sorted({0, rows, *(rng.randint(0, rows) for _ in range(4))})
-    ranges = list(zip(cuts, cuts[1:], strict=False))
+    ranges = list(itertools.pairwise(cuts))
     rng.shuffle(ranges)
     return ranges
 
 
 def call(
-    name: str, tensors: Tensors, alias: Mapping[str, str] | None = None, **numbers: Number
+    name: str, tensors: Tensors, alias: Mapping[str, str] | None = None, /, **numbers: Number
 ) -> dict[str, Array]:
     """Runs kernel `name` and returns its outputs; raises `Refused` when `check` does.
 
@@ -243,7 +245,7 @@ def call(
     return whole
 
 
-def assert_sizes_checked(name: str, tensors: Tensors, **numbers: Number) -> None:
+def assert_sizes_checked(name: str, tensors: Tensors, /, **numbers: Number) -> None:
     """Asserts that `check` accepts the tensors, refuses each when one element too small, when
     misaligned, and when of another element type."""
     assert Call(name, tensors, numbers).check() == 0
