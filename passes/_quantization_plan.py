@@ -21,6 +21,10 @@ _MOVEMENT: Final = frozenset({
     "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose",
     "Trilu", "Unsqueeze",
 })
+_SCALE_OPERATORS: Final = frozenset({
+    "Abs", "Clip", "Div", "Max", "Mul", "ReduceMax", "Reciprocal", "Reshape", "Squeeze",
+    "Unsqueeze",
+})
 _FIXED: Final = {
     "Sigmoid": (1 / 256, -128),
     "Softmax": (1 / 256, -128),
@@ -93,6 +97,9 @@ def plan_quantization(model: ir.Model, keep_float: AbstractSet[str]) -> Plan:
         plan.absorbed.update(member.outputs[0] for member in chain[:-1])
         if any((member.name or "") in keep_float for member in chain):
             plan.kept.update(chain)
+    for node in model.graph:
+        if node.op_type == "Round" and node.outputs[0] not in plan.constants:
+            plan.kept.update(_dynamic_quantization(node, plan))
     for value in model.graph.inputs:
         if _is_float(value) and any(
             use.node.op_type not in _QUANTIZERS and use.node not in plan.kept
@@ -157,6 +164,46 @@ def _fused(node: ir.Node, plan: Plan) -> list[ir.Node]:
     if activation.inputs[0] is chain[-1].outputs[0] and all(map(_known, bounds)):
         chain.append(activation)
     return chain
+
+
+def _dynamic_quantization(rounding: ir.Node, plan: Plan) -> set[ir.Node]:
+    """The nodes of a quantization by absmax at run time around `rounding`, as BitLinear has it.
+
+    x -> Abs -> ReduceMax -> ... -> s; round(x * s), clipped, / s; and the linear operators that
+    read the result. Empty when `rounding` is something else: static int8 in the middle of these
+    would quantize the values twice and the scales coarsely.
+    """
+    scaling = _input_producer(rounding)
+    if scaling is None or scaling.op_type not in ("Mul", "Div"):
+        return set()
+    found = {rounding, scaling}
+    pending = [value.producer() for value in scaling.inputs if value is not None]
+    while pending:
+        node = pending.pop()
+        # Whatever lies before Abs is the layer that produced x.
+        if node is None or node in found or node.op_type not in _SCALE_OPERATORS:
+            continue
+        found.add(node)
+        if node.op_type != "Abs":
+            pending += [value.producer() for value in node.inputs if value is not None]
+    if not any(node.op_type == "Abs" for node in found):
+        return set()
+    result = rounding.outputs[0]
+    while (reader := only_consumer(result)) is not None and reader.op_type in (
+        "Clip", "Mul", "Div", "Cast"
+    ):
+        found.add(reader)
+        result = reader.outputs[0]
+    for use in result.uses():
+        if use.node.op_type in LINEAR:
+            found.update(_fused(use.node, plan))
+    return found
+
+
+def _input_producer(node: ir.Node) -> ir.Node | None:
+    """The node that computes input 0 of `node`."""
+    value = input_at(node, 0)
+    return value.producer() if value is not None else None
 
 
 def _known(bound: ir.Value) -> bool:

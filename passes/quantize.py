@@ -51,7 +51,8 @@ class Quantize(ir.passes.InPlacePass):
     * Operators that move elements pass on their input's scale. Softmax and Sigmoid have
       scale 1/256 and zero point -128, Tanh 1/128 and 0.
     * A node named in `keep_float` reads and writes floats: DQ before it, Q after it, nothing
-      between two of them. Integer and boolean tensors are left alone.
+      between two of them. So does a quantization by absmax at run time (BitLinear), with the
+      linear operator that reads it. Integer and boolean tensors are left alone.
 
     A quantized tensor's name goes to the DequantizeLinear; the operator's result gets `_float`
     behind its name.

@@ -302,6 +302,22 @@ class TestKeepFloat:
         assert source_op(node(model, "Relu")) == "DequantizeLinear"
 
 
+    def test_bitlinear_keeps_its_own_quantization(self) -> None:
+        model = quantized(graph(
+            """h = Relu(x)
+               a = Abs(h)  m = ReduceMax<keepdims=1>(a, last)  c = Clip(m, tiny)
+               i = Reciprocal(c)  s = Mul(i, top)
+               u = Mul(h, s)  r = Round(u)  k = Clip(r, low, top)  d = Div(k, s)
+               g = Gemm<transB=1>(d, w)  y = Relu(g)""",
+            "float[4,16] x", "float[4,8] y", w=weights(8, 16), last=np.array([-1]),
+            tiny=np.array(1e-5, np.float32), top=np.array(127, np.float32),
+            low=np.array(-128, np.float32)), threshold=35)
+        assert pairs(model) == 2  # x and h: no tensor between, nor the result, is static int8
+        assert source_op(node(model, "Gemm"), 1) is None
+        for op in ("Abs", "Mul"):
+            assert source_op(node(model, op, -1 if op == "Mul" else 0)) == "DequantizeLinear"
+
+
 class TestAccuracy:
     def test_residual(self) -> None:
         model = quantized(graph(
