@@ -188,12 +188,15 @@ class Call:
         memory = self.constants if place.region == _CONSTANTS else self.scratch
         return memory[place.offset : place.offset + place.array.nbytes]
 
-    def run(self, ranges: list[tuple[int, int]], fill: int) -> dict[str, Array]:
-        """Fills memory anew, runs the ranges in the order given, and returns the outputs."""
+    def run(
+        self, ranges: list[tuple[int, int]], fill: int, blank: bool = False
+    ) -> dict[str, Array]:
+        """Fills memory anew, runs the ranges in the order given, and returns the outputs; `blank`
+        fills the outputs as well."""
         self.scratch[:] = fill
         self.constants[:] = fill
         for name, place in self.places.items():
-            if name not in self.alias:
+            if name not in self.alias and not (blank and name in self.outputs):
                 self._bytes(place)[:] = np.frombuffer(place.array.tobytes(), np.uint8)
         before, constants = self.scratch.copy(), self.constants.copy()
         for begin, end in ranges:
@@ -209,6 +212,21 @@ class Call:
             .reshape(place.array.shape)
             for name, place in self.places.items() if name in self.outputs
         }
+
+
+def assert_ranges_disjoint(it: Call) -> None:
+    """Asserts that no byte of an output is written by two ranges of rows (a race on two cores)."""
+    writers: dict[str, Array] = {}
+    for begin, end in split(it.rows, seed=1):
+        low, high = (it.run([(begin, end)], fill, blank=True) for fill in (0x00, 0xFF))
+        for name, array in low.items():
+            raw = np.frombuffer(array.tobytes(), np.uint8)
+            other = np.frombuffer(high[name].tobytes(), np.uint8)
+            written = (raw != 0x00) | (other != 0xFF)
+            before = writers.setdefault(name, np.zeros(raw.size, bool))
+            assert not np.any(before & written), f"{name} is written by two ranges"
+            before |= written
+    assert all(np.all(written) for written in writers.values()), "an output is not written"
 
 
 def split(rows: int, seed: int) -> list[tuple[int, int]]:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.harness import Call, Refused, assert_sizes_checked, call
+from tests.runtime.harness import (
+    Call,
+    Refused,
+    assert_ranges_disjoint,
+    assert_sizes_checked,
+    call,
+)
 from tests.runtime.mac_reference import FORMS, Array, Geometry, Layer, convolve
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -172,6 +178,31 @@ def test_matmul_i8(product: tuple[Array, Array, dict[str, int]], seed: int) -> N
     expected = np.clip((sums * m + (c << 16)) >> (16 + shift), lo, hi)
     np.testing.assert_array_equal(got, expected)
     assert_sizes_checked("matmul_i8", {"a": a, "b": b, "y": y}, **numbers, lo=lo, hi=hi)
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_ranges_write_their_own_outputs(rows: int) -> None:
+    for form in FORMS:
+        layer = Layer(form, np.random.default_rng(4), (9, 7), True)
+        x = layer.input((rows, 7))
+        dense = {"rows": rows, "in_features": 7, "out_features": 9, **layer.numbers()}
+        tensors = {"x": x, "y": layer.output((rows, 9)), **layer.tensors()}
+        assert_ranges_disjoint(Call(f"dense_{form}", tensors, dense))
+        conv = {**Geometry(rows, (1, 1), (1, 1), 7, 9, 1, (1, 1)).numbers(), **layer.numbers()}
+        conv |= {"x_zero": 0} if layer.integer else {}
+        it = Call(f"conv2d_{form}", tensors, conv)
+        assert it.rows == (9 if rows == 1 else rows)
+        assert_ranges_disjoint(it)
+
+
+def test_matmul_ranges_write_their_own_outputs() -> None:
+    strides = {"a_batch0": 0, "a_batch1": 0, "a_row": 5, "a_inner": 1,
+               "b_batch0": 0, "b_batch1": 0, "b_inner": 7, "b_col": 1}
+    for rows in (1, 4):
+        tensors = {"a": np.ones((rows, 5), np.float32), "b": np.ones((5, 7), np.float32),
+                   "y": np.zeros((rows, 7), np.float32)}
+        dims = {"batch0": 1, "batch1": 1, "rows": rows, "inner": 5, "cols": 7}
+        assert_ranges_disjoint(Call("matmul_f32", tensors, dims | strides))
 
 
 def _small_conv(form: str) -> tuple[dict[str, Array | None], dict[str, int | float]]:
