@@ -1,0 +1,152 @@
+"""What a program costs: instructions per layer by a simple model, and the time they take.
+
+An instruction of the program costs `per_unit` machine instructions for each multiply-accumulate,
+output element or window tap (`Unit`). The figures are for the plain C kernels, counted by
+`tests/benchmarks/count_kernels.py`: riscv64-unknown-elf-gcc 12.2, -O2, and QEMU 7.2
+with -icount shift=0, once for RV32IMC (software floating point) and once for RV32IMAFC. What that
+script does not run is an estimate. Time is instructions x CPI / clock, where the CPI is an
+estimate for code and weights in the cache: no figure here was measured on a chip, and Xtensa is
+taken to need as many instructions as RISC-V.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from ternc.backends.esp32.isa import Kind
+from ternc.backends.esp32.program import Instruction, Program
+from ternc.backends.esp32.targets import Target
+
+
+class Unit(Enum):
+    """What the cost of an instruction grows with."""
+
+    MAC = "multiply-accumulate"
+    ELEMENT = "output element"
+    TAP = "window tap"
+    INPUT = "input element"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Machine instructions per unit, without and with a floating-point unit."""
+
+    unit: Unit
+    soft: float
+    hard: float
+    measured: bool = True
+
+
+CPI: Final[Mapping[str, float]] = MappingProxyType({
+    "xtensa-lx6": 1.3, "xtensa-lx7": 1.2, "rv32imc": 1.2, "rv32imac": 1.2, "rv32imafc": 1.2,
+})
+_PER_INSTRUCTION: Final = 200  # decoding, dispatch, arguments (estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """An estimate: machine instructions of each instruction, time in all, and how it came about."""
+
+    instructions: tuple[int, ...]
+    milliseconds: float | None  # None for the host
+    basis: str
+
+
+def units(item: Instruction, unit: Unit) -> int:
+    """How many of `unit` an instruction does."""
+    if unit is Unit.MAC:
+        return item.macs
+    elements = sum(math.prod(tensor.shape) for tensor in item.writes)
+    if unit is Unit.ELEMENT:
+        return elements
+    if unit is Unit.INPUT:
+        return sum(math.prod(tensor.shape) for tensor in item.tensors(Kind.IN))
+    taps = 1
+    for name in ("kernel_h", "kernel_w"):
+        value = item.operand(name)
+        assert isinstance(value, int)
+        taps *= value
+    return elements * taps
+
+
+def instructions(item: Instruction, target: Target) -> int:
+    """Machine instructions of one instruction on one core."""
+    cost = COSTS.get(item.opcode.name, _UNKNOWN)
+    each = cost.hard if target.fpu else cost.soft
+    return _PER_INSTRUCTION + round(units(item, cost.unit) * each)
+
+
+def estimate(program: Program, target: Target) -> Latency:
+    """The time of one run, on one core."""
+    counts = tuple(instructions(item, target) for item in program.instructions)
+    if target.isa not in CPI:
+        return Latency(counts, None, "none: no cycle model for the host")
+    cpi = CPI[target.isa]
+    names = {item.opcode.name for item in program.instructions}
+    guessed = sorted(name for name in names if not COSTS.get(name, _UNKNOWN).measured)
+    isa = "RV32IMAFC" if target.fpu else "RV32IMC"
+    basis = (f"estimate: instructions per MAC, tap or element counted on emulated {isa} x CPI "
+             f"{cpi} (estimated) / {target.clock_hz // 1_000_000} MHz, one core")
+    if guessed:
+        basis += f"; not counted but guessed: {', '.join(guessed)}"
+    return Latency(counts, sum(counts) * cpi / target.clock_hz * 1000, basis)
+
+
+_UNKNOWN: Final = Cost(Unit.ELEMENT, 100, 50, measured=False)
+_M, _E, _T, _I = Unit.MAC, Unit.ELEMENT, Unit.TAP, Unit.INPUT
+
+COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
+    "conv2d_f32": Cost(_M, 172, 5.19),
+    "conv2d_f32_w8": Cost(_M, 212, 6.06),
+    "conv2d_f32_t2": Cost(_M, 51.7, 12.6),
+    "conv2d_i8": Cost(_M, 7.84, 7.84),
+    "conv2d_i8_t2": Cost(_M, 11.5, 11.5),
+    "conv2d_i8f": Cost(_M, 7.84, 7.84, measured=False),
+    "conv2d_i8f_t2": Cost(_M, 11.5, 11.5, measured=False),
+    "dense_f32": Cost(_M, 186, 4.86),
+    "dense_f32_w8": Cost(_M, 230, 5.88),
+    "dense_f32_t2": Cost(_M, 51.7, 13.1),
+    "dense_i8": Cost(_M, 7.17, 7.17),
+    "dense_i8_t2": Cost(_M, 9.33, 9.33),
+    "dense_i8f": Cost(_M, 7.17, 7.17, measured=False),
+    "dense_i8f_t2": Cost(_M, 9.33, 9.33, measured=False),
+    "matmul_f32": Cost(_M, 203, 9.76),
+    "matmul_i8": Cost(_M, 13.2, 13.2),
+    "binary_f32": Cost(_E, 159, 16.3),
+    "add_i8": Cost(_E, 22.3, 22.3),
+    "mul_i8": Cost(_E, 41.3, 41.3),
+    "div_i8": Cost(_E, 108, 108),
+    "affine_f32": Cost(_E, 310, 18, measured=False),
+    "affine_i8": Cost(_E, 46.2, 46.2),
+    "prelu_i8": Cost(_E, 47.7, 47.7),
+    "lut_i8": Cost(_E, 7.1, 7.1),
+    "unary_f32": Cost(_E, 85.9, 11.1),
+    "sigmoid_f32": Cost(_E, 2260, 89.6),
+    "tanh_f32": Cost(_E, 2180, 95.1),
+    "exp_f32": Cost(_E, 2060, 74.1),
+    "log_f32": Cost(_E, 2000, 75, measured=False),
+    "sqrt_f32": Cost(_E, 500, 60, measured=False),
+    "erf_f32": Cost(_E, 2480, 97.2),
+    "gelu_f32": Cost(_E, 2460, 86),
+    "quantize_i8": Cost(_E, 465, 55.6),
+    "dequantize_i8": Cost(_E, 160, 9.08),
+    "cast": Cost(_E, 40, 12, measured=False),
+    "maxpool_f32": Cost(_T, 32.7, 9.87),
+    "maxpool_i8": Cost(_T, 12.3, 12.3),
+    "avgpool_f32": Cost(_T, 139, 16.7),
+    "avgpool_i8": Cost(_T, 21.3, 21.3),
+    "softmax_f32": Cost(_E, 2360, 95.1),
+    "softmax_i8": Cost(_E, 124, 124),
+    "layernorm_f32": Cost(_E, 737, 39.1),
+    "layernorm_i8": Cost(_E, 73.1, 73.1),
+    "argmax_f32": Cost(_I, 34.2, 11.4),
+    "argmax_i8": Cost(_I, 8.56, 8.56),
+    "copy_nd": Cost(_E, 8.96, 8.96),
+    "fill": Cost(_E, 4.03, 4.03),
+    "gather": Cost(_E, 9.75, 9.75),
+})
