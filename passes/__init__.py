@@ -61,4 +61,5 @@ def front(
         HoistLayout(),
         FoldBatchNorm(folded),
         DetectTernary(diagnostics),
+        common.RemoveUnusedNodesPass(),
     )

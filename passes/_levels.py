@@ -9,8 +9,10 @@ import numpy as np
 
 from ternc.passes._graph import Array
 
-# w + (q - w) in float32, the straight-through estimator, misses q by a few units in the last place
-ULPS: Final = 4
+# w + (q - w) in float32, the straight-through estimator, misses q by half a unit in the last place
+# of w, and latent weights are up to 8 scales large: 4 units of the scale, on either side, and as
+# much again in reserve. No weight that was not quantized comes so near to its level.
+ULPS: Final = 16
 # fewer weights than this in a channel lie on three levels by chance
 ENOUGH: Final = 4
 NEAR: Final = 0.01
@@ -28,8 +30,8 @@ def ternary(weights: Array, axis: int) -> Ternary | None:
     """The ternary form of `weights` with output channels along `axis`, None if there is none.
 
     Tries one scale for the whole tensor, then one per output channel; a channel needs at least
-    four weights to count. Values may be 4 units in the last place off their level. A channel of
-    zeros is ternary, with scale 1.
+    four weights to count. Values may be `ULPS` units in the last place apart; the scale is the
+    most frequent one. A channel of zeros is ternary, with scale 1.
     """
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     scale = _scales(rows.reshape(1, -1)) if rows.size >= ENOUGH else None

@@ -31,7 +31,7 @@ class DetectTernary(ir.passes.InPlacePass):
     """W ∈ {-s, 0, s} per output channel → DequantizeLinear(INT2 codes, s, axis=output channels).
 
     W is a constant weight of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU or RNN: a float
-    initializer (4 units in the last place of tolerance), or integer codes of any width under a
+    initializer (up to rounding noise, see `_levels.ULPS`), or integer codes of any width under a
     DequantizeLinear whose values are ternary. All output channels must be ternary; binary
     weights and channels of zeros are. A recurrent weight with two directions gets one scale per
     direction and gate row, as blocks of one row. The model then imports opset 25, which has INT2.

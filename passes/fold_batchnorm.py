@@ -81,12 +81,14 @@ class FoldBatchNorm(ir.passes.InPlacePass):
         graph, target = graph_of(node), node.name or ""
         last = affine.nodes[-1].outputs[0].name
         final = node.outputs[0]
+        self.folded[final.name or ""] = target
         for absorbed in affine.nodes:
             output = absorbed.outputs[0]
             data = next(value for value in absorbed.inputs
                         if value is not None and dequantized_constant(value) is None)
             self.folded[absorbed.name or ""] = target
-            self.folded[data.name or ""] = target
+            if absorbed is not affine.nodes[-1]:
+                self.folded[output.name or ""] = target
             ir.convenience.replace_all_uses_with(output, data, replace_graph_outputs=True)
             constants = [value for value in absorbed.inputs if value is not data]
             output.name = None

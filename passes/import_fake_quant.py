@@ -93,8 +93,8 @@ class _Chain:
         cls, source: ir.Value, last: ir.Node, after: ir.Node | None, grid: tuple[int, int, int]
     ) -> _Chain | None:
         division = _inner_producer(source, "Div") or _inner_producer(source, "Mul")
-        if division is not None and all(constant(value) is None for value in division.inputs):
-            return None  # a scale that is computed at run time
+        if _computed_scale(division, None) or _computed_scale(after, last.outputs[0]):
+            return None
         scale, x = (None, None) if division is None else _scale_of(division)
         closing = None if after is None else _factor(after, last.outputs[0])
         if scale is None or x is None or closing is None or not _close(scale, closing):
@@ -158,6 +158,18 @@ def _scale_of(node: ir.Node) -> tuple[Array | None, ir.Value | None]:
         if inverse is not None and np.all(inverse):
             return (1 / inverse.astype(np.float64)).astype(np.float32), node.inputs[1 - index]
     return None, None
+
+
+def _computed_scale(node: ir.Node | None, value: ir.Value | None) -> bool:
+    """Whether `node` scales, `value` if given, by something that is not a constant yet."""
+    if node is None or node.op_type not in ("Mul", "Div"):
+        return False
+    others = [operand for operand in node.inputs if operand is not value]
+    if node.op_type == "Div" and value is None:
+        others = others[1:]
+    if value is None and node.op_type == "Mul":
+        return all(constant(operand) is None for operand in others)
+    return any(constant(operand) is None for operand in others)
 
 
 def _factor(node: ir.Node, value: ir.Value) -> Array | None:

@@ -25,7 +25,11 @@ class InferShapes(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Runs onnx's inference and reports what it could not find."""
-        result = common.ShapeInferencePass(strict_mode=False, data_prop=True)(model)
+        noted = {value: value.shape for node in model.graph.all_nodes() if node.domain == ""
+                 for value in node.outputs}
+        for value in noted:
+            value.shape = None  # one wrong shape in the file would make the inference give up
+        common.ShapeInferencePass(strict_mode=False, data_prop=True)(model)
         for node in model.graph:
             if any(_dynamic(value) for value in node.inputs if value is not None):
                 continue
@@ -36,7 +40,8 @@ class InferShapes(ir.passes.InPlacePass):
                               "cannot be inferred",
                     node=node.name or "", op_type=node.op_type,
                     help="export the model with fixed shapes, or name them with --shape")
-        return ir.passes.PassResult(model, bool(result.modified))
+        modified = any(value.shape != shape for value, shape in noted.items())
+        return ir.passes.PassResult(model, modified)
 
 
 def _dynamic(value: ir.Value) -> bool:

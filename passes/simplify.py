@@ -9,12 +9,11 @@ from onnx_ir.passes import common
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.rules import common as rules
 
-from ternc.passes._graph import static_shape
+from ternc.passes._graph import input_at, scalar, static_shape
 
 _RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand")
 
 _RULES = RewriteRuleSet([
-    rules.dropout_inference_rule, rules.dropout_zero_rule,
     rules.no_op_cast_rule, rules.no_op_expand_rule, rules.no_op_transpose_rule,
     rules.add_0_rule, rules.sub_0_rule, rules.mul_by_1_rule, rules.div_by_1_rule,
     rules.transpose_transpose_rule, rules.reshape_reshape_rule, rules.unsqueeze_unsqueeze_rule,
@@ -40,7 +39,7 @@ class Simplify(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Runs the rules and onnx_ir's clean-up passes."""
         modified = _RULES.apply_to_model(model) > 0
-        modified |= _remove_no_op_reshapes(model.graph)
+        modified |= _remove_no_ops(model.graph)
         clean_up = (
             common.IdentityEliminationPass(),
             common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
@@ -51,14 +50,11 @@ class Simplify(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
 
-def _remove_no_op_reshapes(graph: ir.Graph) -> bool:
+def _remove_no_ops(graph: ir.Graph) -> bool:
     modified = False
     for node in list(graph):
-        if node.domain or node.op_type not in _RESHAPES or not node.inputs[0]:
-            continue
-        x, y = node.inputs[0], node.outputs[0]
-        shape = static_shape(x)
-        if shape is None or shape != static_shape(y):
+        x, y = node.inputs[0] if node.inputs else None, node.outputs[0]
+        if x is None or not (_keeps_shape(node) or _idle_dropout(node)):
             continue
         if y.is_graph_output() and (x.is_graph_input() or x.is_initializer()
                                     or x.is_graph_output() or len(list(x.uses())) > 1):
@@ -69,3 +65,19 @@ def _remove_no_op_reshapes(graph: ir.Graph) -> bool:
         graph.remove(node, safe=True)
         modified = True
     return modified
+
+
+def _keeps_shape(node: ir.Node) -> bool:
+    shape = static_shape(node.inputs[0])
+    return (node.domain == "" and node.op_type in _RESHAPES and shape is not None
+            and shape == static_shape(node.outputs[0]))
+
+
+def _idle_dropout(node: ir.Node) -> bool:
+    """A Dropout that passes its input through, and whose mask nobody reads."""
+    if node.domain or node.op_type != "Dropout":
+        return False
+    training = input_at(node, 2)
+    mask = node.outputs[1] if len(node.outputs) > 1 else None
+    return (training is None or scalar(training) == 0.0) and (
+        mask is None or not (mask.uses() or mask.is_graph_output()))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ternc.passes.import_fake_quant import ImportFakeQuant
-from tests.passes.running import Array, assert_same, check, graph, ops, run
+from tests.passes.running import Array, Constants, assert_same, check, graph, ops, run
 
 RNG = np.random.default_rng(5)
 _STANDARD = ["QuantizeLinear", "Clip", "DequantizeLinear"]
@@ -15,7 +15,7 @@ def _f(value: object) -> Array:
 
 
 def _constants(scale: object = 0.25, low: float = -7, high: float = 7, zero: float = 2
-               ) -> dict[str, Array]:
+               ) -> Constants:
     return {"s": _f(scale), "i": 1 / _f(scale), "l": _f(low), "h": _f(high), "z": _f(zero)}
 
 
@@ -74,11 +74,12 @@ def test_constant_weight_becomes_integers_per_channel() -> None:
      "y = Mul(c, r)", _constants()),
     ("a = Div(x, s) b = Round(a) c = Clip(b, l, h) d = Mul(c, s) y = Add(d, b)", _constants()),
     ("a = Div(x, s) b = Round(a) c = Clip(b, l, h) y = Mul(c, s)", _constants(0.25, -7.5, 7.5)),
-    ("a = Div(x, s) b = Round(a) c = Clip(b, l, h) y = Mul(c, s)", _constants(0.25, -40000, 40000)),
+    ("a = Div(x, s) b = Round(a) c = Clip(b, l, h) y = Mul(c, s)",
+     _constants(0.25, -40000, 40000)),
     ("a = Div(x, s) b = Round(a) c = Clip(b, l, h) y = Mul(c, s)",
      _constants(RNG.uniform(0.1, 0.3, (1, 64)))),
 ], ids=["no clip", "dynamic scale", "read inside", "half bounds", "too wide", "per channel"])
-def test_left_alone(body: str, constants: dict[str, Array]) -> None:
+def test_left_alone(body: str, constants: Constants) -> None:
     model = graph(body, "float[2,64] x", "float[2,64] y", **constants)
     assert not check(ImportFakeQuant(), model).modified
 

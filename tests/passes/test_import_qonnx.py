@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 import pytest
 
@@ -11,7 +13,7 @@ from ternc.passes.import_qonnx import DOMAINS, ImportQonnx
 from tests.passes.running import Array, assert_same, ops, parse, run
 
 RNG = np.random.default_rng(3)
-_ROUND = {
+_ROUND: dict[str, Callable[[Array], Array]] = {
     "ROUND": np.round, "CEIL": np.ceil, "FLOOR": np.floor, "DOWN": np.trunc,
     "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
     "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
@@ -33,7 +35,7 @@ def _quant(x: Array, scale: Array, zero: Array, bits: float, *, signed: int, nar
 
 
 def _model(body: str, inputs: str = "float[4,16] x", outputs: str = "float y",
-           **constants: Array) -> ir.Model:
+           **constants: npt.ArrayLike) -> ir.Model:
     imports = ", ".join(f'"{domain}" : 1' for domain in DOMAINS)
     return parse(f'<ir_version: 10, opset_import: ["" : 21, {imports}]> '
                  f"agraph ({inputs}) => ({outputs}) {{ {body} }}", **constants)
