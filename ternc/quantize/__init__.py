@@ -12,7 +12,12 @@ from ternc.quantize.affine import (
     quantize_weights,
 )
 from ternc.quantize.packing import pack_ternary, pack_trits, unpack_ternary, unpack_trits
-from ternc.quantize.requantization import Requantization, requantize, requantize_constants
+from ternc.quantize.requantization import (
+    Requantization,
+    RequantizationError,
+    requantize,
+    requantize_constants,
+)
 from ternc.quantize.ternary import SCHEMES, TernaryWeights, ternarize
 
 __all__ = [
@@ -20,6 +25,7 @@ __all__ = [
     "AffineParameters",
     "ChannelWeights",
     "Requantization",
+    "RequantizationError",
     "TernaryWeights",
     "affine_parameters",
     "dequantize",

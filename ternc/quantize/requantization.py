@@ -11,6 +11,10 @@ _INT32 = 2**31
 _MAX_SHIFT = 31
 
 
+class RequantizationError(ValueError):
+    """No constants compute the layer to within 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requantization:
     """Per-channel `m` (even) and `c`, and the layer's `shift`, which is at least 1.
@@ -50,7 +54,7 @@ def requantize_constants(
         max_shift: Upper limit of the shift, for a kernel that needs headroom.
 
     Raises:
-        ValueError: No shift fits, or the one that fits is too coarse to be within 1; the text
+        RequantizationError: No shift fits, or the one that fits is too coarse to be within 1; the text
             names the channel.
     """
     assert 1 <= max_shift <= _MAX_SHIFT, max_shift
@@ -71,7 +75,7 @@ def requantize_constants(
         if not failure:
             break
     else:
-        raise ValueError(f"{failure}, even at the smallest shift")
+        raise RequantizationError(f"{failure}, even at the smallest shift")
     error = _error(scale, offset, bound, m, shift, output_bits)
     _check(
         error >= 0.5, scale,
@@ -86,7 +90,7 @@ def requantize_constants(
 def _check(bad: npt.NDArray[np.bool_], values: npt.NDArray[np.generic], message: str) -> None:
     if bad.any():
         channel = int(np.argmax(bad))
-        raise ValueError(f"channel {channel}: {message.format(values[channel])}")
+        raise RequantizationError(f"channel {channel}: {message.format(values[channel])}")
 
 
 def _constants(

@@ -17,6 +17,7 @@ from ternc.backends.esp32.lower.registry import OPERATORS
 from ternc.backends.esp32.lower.unary import emit_table
 from ternc.backends.esp32.program import DType, Port, Program
 from ternc.diagnostics import Diagnostics
+from ternc.quantize import RequantizationError
 
 _VIEWS = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 
@@ -80,6 +81,11 @@ def _lower_node(ctx: Lowering, node: ir.Node) -> None:
     except Unsupported as error:
         ctx.diagnostics.error(error.code, error.why, node=node.name or "", op_type=node.op_type,
                               source=source_of(node), help=error.help)
+    except RequantizationError as error:
+        ctx.diagnostics.error(
+            "TC0202", f"the layer's scales cannot be requantized: {error}", node=node.name or "",
+            op_type=node.op_type, source=source_of(node),
+            help="keep this layer in float32 (--keep float32:NODE), or calibrate with more samples")
 
 
 def _lower_input(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: bool) -> None:
