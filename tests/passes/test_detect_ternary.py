@@ -130,9 +130,9 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize(("layer", "form"), itertools.product(LAYERS, (
+@pytest.mark.parametrize(("layer", "form"), list(itertools.product(LAYERS, (
     "per tensor", "per channel", "noise", "binary", "int8", "int8 127", "int4", "int2",
-    "uint2 zero 1", "uint8 zero 128")))
+    "uint2 zero 1", "uint8 zero 128"))))
 def test_forms_become_canonical(layer: str, form: str) -> None:
     body, inputs, shape, axis = LAYERS[layer]
     codes, spread = _codes(*shape), [-1 if d == axis else 1 for d in range(len(shape))]
