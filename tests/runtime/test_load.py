@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ternc.backends.esp32.decode import decode
 from ternc.backends.esp32.encode import encode, seal
 from tests import programs
 from tests.runtime import loader
@@ -49,6 +50,11 @@ def patched(blob: bytes, at: int, value: int, layout: str = "<I") -> bytes:
 
 def payload(tag: str, at: int = 0, blob: bytes = DENSE) -> int:
     return sections(blob)[tag] + 16 + at
+
+
+def tensor(name: str) -> int:
+    """Index of a tensor of the dense blob."""
+    return [record.name for record in decode(DENSE).tensors].index(name)
 
 
 class TestGood:
@@ -159,7 +165,12 @@ class TestSections:
         at = sections(DENSE)[tag] + 12
         (count,) = struct.unpack_from("<I", DENSE, at)
         blob = patched(DENSE, at, (count + change) % 2**32)
-        assert load.load(blob).load in (loader.SECTION, loader.OPCODE)
+        assert load.load(blob).load == loader.SECTION
+
+    def test_code_is_whole_words(self, load: Loader) -> None:
+        at = sections(DENSE)["CODE"] + 4
+        (length,) = struct.unpack_from("<I", DENSE, at)
+        assert load.load(patched(DENSE, at, length + 1)).load == loader.SECTION
 
     def test_names_end_in_zero(self, load: Loader) -> None:
         (length,) = struct.unpack_from("<I", DENSE, sections(DENSE)["STRS"] + 4)
@@ -183,9 +194,15 @@ class TestRecords:
         assert load.load(patched(DENSE, payload("TENS", at), value, layout)).load == loader.SECTION
 
     def test_misaligned_tensor(self, load: Loader) -> None:
-        # The third tensor after the ports and w is m, of int32.
-        blob = patched(BLOBS["accumulator"], payload("TENS", 4, BLOBS["accumulator"]), 2)
-        assert load.load(blob).load == loader.SECTION
+        blob = patched(BLOBS["accumulator"], 20, 64)  # room enough for every offset below
+        for offset, status in ((4, loader.OK), (2, loader.SECTION), (1, loader.SECTION)):
+            moved = patched(blob, payload("TENS", 4, blob), offset)
+            assert load.load(moved).load == status
+
+    def test_empty_tensor(self, load: Loader) -> None:
+        for name in ("hidden", "table"):
+            blob = patched(DENSE, payload("TENS", 12 * tensor(name) + 8), 0)
+            assert load.load(blob).load == loader.SECTION
 
     @pytest.mark.parametrize(("at", "value"), PORT_FIELDS)
     def test_port(self, load: Loader, at: int, value: int) -> None:
@@ -201,8 +218,15 @@ class TestRecords:
             blob = patched(blob, payload("IO  ", at), dim)
         assert load.load(blob).load == loader.SECTION
 
+    def test_more_dims_than_the_record_holds(self, load: Loader) -> None:
+        blob = DENSE
+        for at in range(36, 64, 4):
+            blob = patched(blob, payload("IO  ", at), 1)
+        for rank, status in ((8, loader.OK), (9, loader.SECTION)):
+            assert load.load(patched(blob, payload("IO  ", 24), rank)).load == status
+
     def test_constant_input_is_refused_and_constant_output_is_not(self, load: Loader) -> None:
-        w = 2  # index of a constant of 5 bytes
+        w = tensor("w")
         for port, status in ((0, loader.SECTION), (1, loader.OK)):
             blob = patched(DENSE, payload("IO  ", 64 * port + 4), w)
             blob = patched(blob, payload("IO  ", 64 * port + 32), 5)
@@ -220,17 +244,24 @@ class TestOperands:
         blob = patched(DENSE, payload("CODE", 4 + 4 * word), value)
         assert load.load(blob) == Answer(loader.OPERAND, DENSE_CODE, loader.NOT_RUN)
 
+    def test_writing_to_a_constant(self, load: Loader) -> None:
+        # The table has the type and room that the kernel wants of its output.
+        at = payload("CODE", 4 * 12 + 4 + 4 * 2)
+        assert struct.unpack_from("<I", DENSE, at) == (tensor("y"),)
+        blob = patched(DENSE, at, tensor("table"))
+        assert load.load(blob) == Answer(loader.OPERAND, LUT_CODE, loader.NOT_RUN)
+
     def test_number_of_words(self, load: Loader) -> None:
         for words in (0, 10, 12, 0xFFFF):
             blob = patched(DENSE, payload("CODE"), DENSE_CODE | words << 16)
             assert load.load(blob) == Answer(loader.OPERAND, DENSE_CODE, loader.NOT_RUN)
 
     def test_program_cut_short(self, load: Loader) -> None:
-        at = sections(DENSE)["CODE"] + 4
-        for cut in (4, 8, 20):
-            (length,) = struct.unpack_from("<I", DENSE, at)
-            blob = patched(DENSE, at, length - cut)
-            assert load.load(blob).load in (loader.OPERAND, loader.SECTION)
+        blob = BLOBS["normalization"]  # its code fills its section, so the next stays in place
+        at = sections(blob)["CODE"] + 4
+        assert struct.unpack_from("<I", blob, at) == (32,)
+        for length in (20, 24, 28):
+            assert load.load(patched(blob, at, length)).load == loader.OPERAND
 
 
 FUZZ = settings(
