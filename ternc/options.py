@@ -1,0 +1,139 @@
+"""The command line's options: what each means, and how its text becomes a value."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from ternc.diagnostics import Diagnostic, UsageError
+
+SUFFIXES: Final = {".h": "C header", ".tern": "raw program", ".onnx": "quantized model"}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:i?[bB])?")
+_C_KEYWORDS: Final = frozenset(
+    "auto break case char class const continue default delete do double else enum extern false "
+    "float for goto if inline int long namespace new operator private public register restrict "
+    "return short signed sizeof static struct switch template this true typedef union unsigned "
+    "using virtual void volatile while".split())
+
+
+def add_compile_options(parser: argparse.ArgumentParser) -> None:
+    """What every command that compiles takes."""
+    parser.add_argument("--target", metavar="T", default="esp32",
+                        help="the chip, see `ternc targets`; default %(default)s")
+    parser.add_argument("--calibration", metavar="X.npz|DIR",
+                        help="32 to 256 real samples: makes a float model int8")
+    parser.add_argument("--calibration-method", default="minmax",
+                        choices=("minmax", "percentile", "entropy", "mse"),
+                        help="how ranges follow from the samples; default %(default)s")
+    parser.add_argument("--activations", choices=("auto", "float32", "int8"), default="auto",
+                        help="auto: as the model says; int8 with calibration; else float32")
+    parser.add_argument("--weights", choices=("auto", "ternary", "int8", "float32"),
+                        default="auto", help="auto: exactly ternary weights stay ternary")
+    parser.add_argument("--ram", metavar="SIZE", type=size,
+                        help="RAM for the arena, like 160K; default the chip's")
+    parser.add_argument("--flash", metavar="SIZE", type=size,
+                        help="flash for the model, like 4M; default the chip's")
+    parser.add_argument("--shape", metavar="NAME:DIMS", type=shape, action="append", default=[],
+                        help="size of a dynamic input, like mfcc:1x16x40; repeatable")
+    parser.add_argument("--keep", metavar="float32:NODE", type=keep, action="append", default=[],
+                        help="do not quantize this node; repeatable")
+    parser.add_argument("--io", choices=("auto", "float"), default="auto",
+                        help="float: float inputs and outputs on an integer model too")
+    parser.add_argument("--io-layout", choices=("model", "nhwc"), default="model",
+                        help="nhwc: images have their channels last")
+    parser.add_argument("--no-fuse", action="store_true",
+                        help="keep every tensor: for looking at intermediate values")
+    parser.add_argument("--verify-passes", action="store_true",
+                        help="run the model in onnxruntime before and after every pass")
+
+
+def add_messages(parser: argparse.ArgumentParser) -> None:
+    """How much to print, and in which form."""
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("-v", "--verbose", action="store_true", help="tracebacks too")
+    volume.add_argument("-q", "--quiet", action="store_true", help="errors only")
+
+
+def compile_options(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `ternc.compile` from those of the command line."""
+    return {
+        "target": parsed.target, "calibration_data": parsed.calibration,
+        "calibration_method": parsed.calibration_method, "activations": parsed.activations,
+        "weights": parsed.weights, "ram": parsed.ram, "flash": parsed.flash,
+        "shapes": dict(parsed.shape), "keep": dict(parsed.keep), "io": parsed.io,
+        "io_layout": parsed.io_layout, "fuse": not parsed.no_fuse,
+        "verify_passes": parsed.verify_passes,
+    }
+
+
+def size(text: str) -> int:
+    """Bytes from "4096", "160K" or "4M" (powers of 1024)."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write it like 65536, 160K or 4M")
+    factor = {"": 1, "k": 1024, "m": 1024 * 1024}[match[2].lower()]
+    return int(float(match[1]) * factor)
+
+
+def positive(text: str) -> int:
+    """A number above zero."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above zero")
+    return int(text)
+
+
+def shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """("mfcc", (1, 16, 40)) from "mfcc:1x16x40"; an input's name may hold colons."""
+    name, _, dims = text.rpartition(":")
+    parts = re.split(r"[x,]", dims)
+    if not name or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shape: write it like input:1x16x40")
+    return name, tuple(map(int, parts))
+
+
+def keep(text: str) -> tuple[str, str]:
+    """("conv1", "float32") from "float32:conv1"."""
+    precision, _, node = text.partition(":")
+    if precision != "float32" or not node:
+        raise argparse.ArgumentTypeError(f"{text!r}: write it like float32:NODE")
+    return node, precision
+
+
+def symbol(text: str) -> str:
+    """A name that C and C++ accept."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) or text in _C_KEYWORDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no C identifier")
+    return text
+
+
+def check_output(path: Path, model: Path) -> None:
+    """Refuses an output that could not be written, before any work is done.
+
+    Raises:
+        UsageError: the suffix is unknown (TC0403), the folder cannot be written to (TC0007), or
+            the output is the model itself.
+    """
+    if path.suffix not in SUFFIXES:
+        known = ", ".join(f"{suffix} ({what})" for suffix, what in SUFFIXES.items())
+        raise _usage("TC0403", f"cannot tell what to write to {str(path)!r}",
+                     f"the suffix decides: {known}")
+    if path.is_dir():
+        raise _usage("TC0007", f"cannot write {str(path)!r}: it is a folder", "name a file")
+    if path.exists() and model.exists() and os.path.samefile(path, model):
+        raise _usage("TC0007", f"cannot write {str(path)!r}: it is the model itself",
+                     "give the output another name")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".ternc-"):
+            pass
+    except OSError as error:
+        raise _usage("TC0007", f"cannot write {str(path)!r}: {error.strerror}",
+                     "check that the folder exists and may be written to") from None
+
+
+def _usage(code: str, message: str, help: str) -> UsageError:
+    return UsageError((Diagnostic(code, message, help=help),))
