@@ -1,0 +1,91 @@
+"""The layers whose cost the project promises: tiny Q/DQ models, each with its goals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Array = npt.NDArray[np.generic]
+_X_SCALE, _X_ZERO, _Y_ZERO, _W_SCALE = 0.05, -3, 5, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer: weights in ONNX order; goals in instructions per multiply-accumulate."""
+
+    name: str
+    x: tuple[int, ...]
+    w: tuple[int, ...]
+    goal: float
+    goal_bits: float  # per weight, constants of the requantization not counted
+    pads: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+    group: int = 1
+    ternary: bool = True
+
+
+LAYERS = (
+    Layer("Dense 256->128", (1, 256), (128, 256), 1.40, 2.05),
+    Layer("Dense 1000->1000", (1, 1000), (1000, 1000), 1.20, 2.05),
+    Layer("Conv2D 3x3 16->32 @16x16", (1, 16, 16, 16), (32, 16, 3, 3), 0.47, 2.1, (1, 1, 1, 1)),
+    Layer("Pointwise 64->64 @25x5", (1, 64, 25, 5), (64, 64, 1, 1), 0.70, 2.8),
+    Layer("Conv1D k5 16->32 @50", (1, 16, 50), (32, 16, 5), 0.60, 2.1, (2, 2)),
+    Layer("Depthwise 3x3 64 @25x5", (1, 64, 25, 5), (64, 1, 3, 3), 1.90, 5.5, (1, 1, 1, 1), group=64),
+    Layer("Conv1D k5 1->32 @100", (1, 1, 100), (32, 1, 5), 3.1, 10.0, (2, 2)),
+    Layer("int8 Conv2D 3x3 16->32 @16x16", (1, 16, 16, 16), (32, 16, 3, 3), 3.6, 8.0, (1, 1, 1, 1),
+          ternary=False),
+    Layer("int8 first layer 10x4, 1 channel", (1, 1, 49, 10), (64, 1, 10, 4), 4.0, 8.0, (4, 1, 5, 1),
+          (2, 2), ternary=False),
+    Layer("int8 Dense 640->128", (1, 640), (128, 640), 4.0, 8.0, ternary=False),
+    Layer("int8 Depthwise 3x3 64 @25x5", (1, 64, 25, 5), (64, 1, 3, 3), 6.2, 8.0, (1, 1, 1, 1),
+          group=64, ternary=False),
+)  # fmt: skip
+
+
+def weights_of(layer: Layer, rng: np.random.Generator) -> Array:
+    """Half of the ternary weights are zero."""
+    if layer.ternary:
+        return rng.choice(np.array([-1, 0, 0, 1], np.int8), layer.w)
+    return rng.integers(-127, 128, layer.w).astype(np.int8)
+
+
+def model_of(layer: Layer) -> onnx.ModelProto:
+    """The layer between QuantizeLinear and DequantizeLinear, with a bias and scales per channel."""
+    rng = np.random.default_rng(1)
+    codes = weights_of(layer, rng)
+    outputs, fan = layer.w[0], int(np.prod(layer.w[1:]))
+    spread = 74.0 * np.sqrt(fan * float(np.mean(codes.astype(np.float64) ** 2)))
+    scales = (_W_SCALE * rng.uniform(0.5, 1.5, outputs)).astype(np.float32)
+    constants = {
+        "xs": np.float32(_X_SCALE), "xz": np.int8(_X_ZERO), "w": codes, "ws": scales,
+        "b": (rng.normal(size=outputs) * _X_SCALE * _W_SCALE * 50).astype(np.float32),
+        "ys": np.float32(_X_SCALE * _W_SCALE * spread / 40), "yz": np.int8(_Y_ZERO),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"], "quantize"),
+        helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["xr"], "dequantize"),
+        helper.make_node("DequantizeLinear", ["w", "ws"], ["wr"], "weights", axis=0),
+    ]
+    if len(layer.w) == 2:
+        nodes.append(helper.make_node("Gemm", ["xr", "wr", "b"], ["y0"], "layer", transB=1))
+    else:
+        attributes: dict[str, object] = {"group": layer.group, "kernel_shape": layer.w[2:]}
+        if layer.pads:
+            attributes["pads"] = layer.pads
+        if layer.strides:
+            attributes["strides"] = layer.strides
+        nodes.append(helper.make_node("Conv", ["xr", "wr", "b"], ["y0"], "layer", **attributes))
+    nodes += [
+        helper.make_node("QuantizeLinear", ["y0", "ys", "yz"], ["yq"], "requantize"),
+        helper.make_node("DequantizeLinear", ["yq", "ys", "yz"], ["y"], "output"),
+    ]
+    graph = helper.make_graph(
+        nodes, "layer", [helper.make_tensor_value_info("x", TensorProto.FLOAT, layer.x)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    return onnx.shape_inference.infer_shapes(model)
