@@ -99,19 +99,36 @@ def lower_reduce_mean(ctx: Lowering, node: ir.Node) -> None:
     if not axes and not attr_int(node, "noop_with_empty_axes", 0):
         axes = tuple(range(len(shape)))
     reduced = sorted({axis % len(shape) for axis in axes})
-    kept = [axis for axis in range(len(shape)) if axis not in reduced]
     if not reduced:
         ctx.bind(node.outputs[0], ctx.form(node.inputs[0]))
         return
-    # Channels: the kept axes after the first reduced one; images: those before it.
-    outer = [axis for axis in kept if axis < reduced[0]]
-    inner = [axis for axis in kept if axis > reduced[0]]
-    count = prod(shape[a] for a in reduced)
-    numbers = _window_numbers(prod(shape[a] for a in outer), (count, 1), prod(shape[a] for a in inner),
-                              (1, 1), (count, 1), (1, 1), (1, 1), (0, 0))
-    y_shape = ctx.shape(node.outputs[0])
-    _emit_average(ctx, node, Layout.permuted(shape, (*outer, *reduced, *inner)),
-                  Layout.row_major(y_shape), numbers, (0, 0), 0)
+    form = ctx.form(node.inputs[0])
+    x_layout = (form.buffer if isinstance(form, Scaled) else ctx.floats(node.inputs[0], node)).layout
+    found = _reduction(x_layout, reduced) or _reduction(Layout.permuted(shape, (
+        *(a for a in range(len(shape)) if a not in reduced), *reduced)), reduced)
+    assert found is not None
+    x_layout, outer, count, inner, y_layout = found
+    if not attr_int(node, "keepdims", 1):
+        for axis in reversed(reduced):
+            y_layout = y_layout.drop_axis(axis)
+    numbers = _window_numbers(outer, (count, 1), inner, (1, 1), (count, 1), (1, 1), (1, 1), (0, 0))
+    _emit_average(ctx, node, x_layout, y_layout, numbers, (0, 0), 0)
+
+
+def _reduction(layout: Layout, reduced: list[int]) -> tuple[Layout, int, int, int, Layout] | None:
+    """(layout, outer, reduced and inner counts, result's layout) where the reduced axes are one
+    physical run, else None."""
+    gone = {atom for axis in reduced for atom in layout.axis_atoms(axis)}
+    places = [place for place, atom in enumerate(layout.order) if atom in gone]
+    first = places[0] if places else 0
+    if places != list(range(first, first + len(places))):
+        return None
+    sizes = layout.physical_shape
+    after = first + len(places)
+    kept = [atom for atom in range(len(layout.order)) if atom not in gone]
+    axes = tuple(() if axis in reduced else atoms for axis, atoms in enumerate(layout.axes))
+    order = tuple(kept.index(atom) for atom in layout.order if atom not in gone)
+    return layout, prod(sizes[:first]), prod(sizes[first:after]), prod(sizes[after:]), Layout(axes, order)
 
 
 def _emit_average(ctx: Lowering, node: ir.Node, x_layout: Layout, y_layout: Layout,
