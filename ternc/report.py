@@ -74,7 +74,7 @@ def weight_kind(item: Instruction) -> str:
     weight = item.operand("w") if "w" in names else None
     if not isinstance(weight, Tensor):
         return ""
-    if item.opcode.name.endswith("_t2"):
+    if "_t2" in item.opcode.name:
         return "ternary"
     return "int8" if weight.dtype is DType.I8 else "float32"
 

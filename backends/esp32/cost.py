@@ -1,7 +1,7 @@
 """What a program costs: instructions per layer by a simple model, and the time they take.
 
-An instruction of the program costs `per_unit` machine instructions for each multiply-accumulate,
-output element or window tap (`Unit`). The figures are for the plain C kernels, counted by
+An instruction of the program costs so many machine instructions for each multiply-accumulate,
+element or window tap (`Unit`). The figures are for the plain C kernels, counted by
 `tests/benchmarks/count_kernels.py`: riscv64-unknown-elf-gcc 12.2, -O2, and QEMU 7.2
 with -icount shift=0, once for RV32IMC (software floating point) and once for RV32IMAFC. What that
 script does not run is an estimate. Time is instructions x CPI / clock, where the CPI is an
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -74,9 +74,17 @@ def units(item: Instruction, unit: Unit) -> int:
     return elements * taps
 
 
+def cost_of(name: str) -> Cost:
+    """The cost of an instruction; that of its plain form for a variant that was not counted."""
+    if name in COSTS:
+        return COSTS[name]
+    plain = max((known for known in COSTS if name.startswith(known)), key=len, default="")
+    return replace(COSTS[plain], measured=False) if plain else _UNKNOWN
+
+
 def instructions(item: Instruction, target: Target) -> int:
     """Machine instructions of one instruction on one core."""
-    cost = COSTS.get(item.opcode.name, _UNKNOWN)
+    cost = cost_of(item.opcode.name)
     each = cost.hard if target.fpu else cost.soft
     return _PER_INSTRUCTION + round(units(item, cost.unit) * each)
 
@@ -88,7 +96,7 @@ def estimate(program: Program, target: Target) -> Latency:
         return Latency(counts, None, "none: no cycle model for the host")
     cpi = CPI[target.isa]
     names = {item.opcode.name for item in program.instructions}
-    guessed = sorted(name for name in names if not COSTS.get(name, _UNKNOWN).measured)
+    guessed = sorted(name for name in names if not cost_of(name).measured)
     isa = "RV32IMAFC" if target.fpu else "RV32IMC"
     basis = (f"estimate: instructions per MAC, tap or element counted on emulated {isa} x CPI "
              f"{cpi} (estimated) / {target.clock_hz // 1_000_000} MHz, one core")
