@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
 from ternc.diagnostics import Diagnostics
-from ternc.passes._graph import (
-    Array,
-    constant,
-    dequantized_constant,
-    graph_of,
-    initializer,
-    input_at,
-    opset,
-    remove_dead,
-)
+from ternc.passes._canonical import canonical, import_int2, is_canonical, put_in_slot
+from ternc.passes._graph import Array, constant, dequantized_constant
 from ternc.passes._levels import Ternary, near_ternary, ternary
 from ternc.passes._linear import RECURRENT, Slot, weight_slots
 
-INT2_OPSET: Final = 25
-INT2_IR_VERSION: Final = 13
 _ALMOST: Final = 0.9
 
 
@@ -56,15 +45,13 @@ class DetectTernary(ir.passes.InPlacePass):
             for slot in weight_slots(node):
                 modified |= self._convert(slot, made)
         if modified:
-            # opsets 22 to 25 only add element types to the operators of 21
-            model.graph.opset_imports[""] = max(opset(model), INT2_OPSET)
-            model.ir_version = max(model.ir_version, INT2_IR_VERSION)
+            import_int2(model)
         return ir.passes.PassResult(model, modified)
 
     def _convert(self, slot: Slot, made: dict[tuple[int, int], ir.Value]) -> bool:
         value, weights = slot.weight, dequantized_constant(slot.weight)
         if weights is None or weights.dtype != np.float32 or not weights.size \
-                or _is_canonical(slot):
+                or is_canonical(slot):
             return False
         recurrent = slot.node.op_type in RECURRENT
         rows = weights.reshape(-1, weights.shape[-1]) if recurrent else weights
@@ -75,9 +62,8 @@ class DetectTernary(ir.passes.InPlacePass):
             return False
         key = (id(value), slot.axis)
         if key not in made:
-            made[key] = _canonical(slot, Ternary(found.codes.reshape(weights.shape), found.scale))
-        slot.node.replace_input_with(slot.index, made[key])
-        _drop(slot, value)
+            made[key] = canonical(slot, Ternary(found.codes.reshape(weights.shape), found.scale))
+        put_in_slot(slot, made[key])
         return True
 
     def _explain(self, slot: Slot, weights: Array, axis: int) -> None:
@@ -95,40 +81,3 @@ class DetectTernary(ir.passes.InPlacePass):
                 "TC0201", f"weight {name!r} is ternary with one scale per input channel, which "
                           "has no ternary kernel", node=node.name or "", op_type=node.op_type,
                 help="scale the layer's input instead of its weight")
-
-
-def _is_canonical(slot: Slot) -> bool:
-    node = slot.weight.producer()
-    if node is None or node.inputs[0] is None or node.inputs[0].dtype != ir.DataType.INT2 \
-            or input_at(node, 2) is not None:
-        return False
-    codes, scale = constant(node.inputs[0]), constant(node.inputs[1])
-    if codes is None or scale is None or np.any(codes.astype(np.int8) == -2):
-        return False
-    if slot.node.op_type in RECURRENT and codes.shape[0] > 1:
-        return bool(node.attributes.get_int("block_size", 0) == codes.shape[-1])
-    return scale.ndim == 1 and node.attributes.get_int("axis", 1) % codes.ndim == slot.axis
-
-
-def _canonical(slot: Slot, found: Ternary) -> ir.Value:
-    graph, name = graph_of(slot.node), slot.weight.name or f"{slot.node.name}_weight"
-    shape, scale, attributes = found.codes.shape, found.scale, {"axis": slot.axis}
-    if slot.node.op_type in RECURRENT and shape[0] > 1:
-        scale = scale.reshape(*shape[:2], 1)
-        attributes = {"axis": 2, "block_size": shape[2]}
-    inputs = [initializer(graph, f"{name}_ternary", found.codes.astype(ml_dtypes.int2)),
-              initializer(graph, f"{name}_scale", scale)]
-    output = ir.Value(name=None, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(shape))
-    node = ir.node("DequantizeLinear", inputs, attributes, outputs=[output],
-                   name=f"{name}_dequantize", metadata_props=dict(slot.node.metadata_props))
-    graph.insert_before(slot.node, node)
-    output.name = f"{name}_dequantized"
-    return output
-
-
-def _drop(slot: Slot, value: ir.Value) -> None:
-    graph = graph_of(slot.node)
-    if value.is_initializer() and not value.uses() and not value.is_graph_output():
-        assert value.name is not None
-        graph.initializers.pop(value.name, None)
-    remove_dead(graph, value.producer())
