@@ -29,6 +29,7 @@ CODES: Final[dict[str, str]] = {
     "TC0005": "a model was repaired while loading",
     "TC0006": "a value in the model is not finite",
     "TC0007": "the output cannot be written",
+    "TC0008": "the framework cannot export the model",
     # 01xx: the graph
     "TC0101": "operator not supported",
     "TC0102": "attribute or input form not supported",
