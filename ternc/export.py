@@ -79,7 +79,8 @@ def _from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
         keywords = {name: own(value) for name, value in keywords.items()}
     with _inference_mode(model), _exporting("PyTorch", "torch"), torch.no_grad():
         program = torch.onnx.export(model, positional, kwargs=keywords, dynamo=True, verbose=False)
-        return program.model_proto
+        proto: onnx.ModelProto = program.model_proto
+        return proto
 
 
 @contextlib.contextmanager
