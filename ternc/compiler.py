@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,11 +16,12 @@ from ternc.backends.esp32.lower import lower
 from ternc.backends.esp32.memory_plan import plan_memory
 from ternc.backends.esp32.targets import Target, target_named
 from ternc.compiled import CompiledModel
-from ternc.diagnostics import Diagnostics, DoesNotFit, UsageError, Diagnostic
+from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
 from ternc.passes import front
 
 Activations = Literal["auto", "float32", "int8"]
 Weights = Literal["auto", "ternary", "int8", "float32"]
+_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Observer = Callable[[str, ir.Model], None]  # called with a pass's name and the model after it
 
 
@@ -68,7 +70,8 @@ def compile(  # the name of the thing
     shapes: Mapping[str, tuple[int, ...]] | None = None, keep: Mapping[str, str] | None = None,
     calibration_method: str = "minmax", ram: int | None = None, flash: int | None = None,
     fuse: bool = True, io: Literal["auto", "float"] = "auto",
-    io_layout: Literal["model", "nhwc"] = "model", verify_passes: bool = False,
+    io_layout: Literal["model", "nhwc"] = "model", stateful: bool = False,
+    verify_passes: bool = False,
     example_inputs: tuple[Any, ...] | None = None, check_fit: bool = True,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> CompiledModel:
@@ -93,6 +96,7 @@ def compile(  # the name of the thing
         fuse: merge activations into the layers before them.
         io: "float" keeps float32 inputs and outputs on an integer model.
         io_layout: "nhwc" takes and gives images as NHWC.
+        stateful: recurrent layers keep their state between runs, until `reset`.
         verify_passes: run the model in onnxruntime before and after every pass.
         example_inputs: inputs to export a torch.nn.Module with.
         check_fit: raise when the model exceeds the target's RAM or flash.
@@ -104,6 +108,10 @@ def compile(  # the name of the thing
         UsageError: an option is not valid.
     """
     chip = target_named(target)
+    if name is not None and not _C_NAME.fullmatch(name):
+        raise UsageError((Diagnostic(
+            "TC0403", f"name={name!r} is not a C identifier",
+            help="letters, digits and underscores, not starting with a digit"),))
     diagnostics = Diagnostics()
     source = frontend.load(model, example_inputs)
     observe = None
@@ -114,14 +122,14 @@ def compile(  # the name of the thing
     prepared = prepare(source, shapes=shapes, diagnostics=diagnostics, observe=observe)
     quantized = _is_quantized(prepared.model)
     _check_options(activations, weights, quantized, calibration_data is not None)
-    keep_float = frozenset(n for n, precision in (keep or {}).items() if precision == "float32")
+    keep_float = _kept_float(keep or {}, prepared)
     if calibration_data is not None and activations != "float32" and not quantized:
         _quantize(prepared, calibration_data, calibration_method, keep_float, progress)
         if observe is not None:
             observe("quantize", prepared.model)  # compared for information: it is lossy
     program, absorbed = lower(
         prepared.model, diagnostics, fuse=fuse, io_float=io == "float",
-        channels_last_io=io_layout == "nhwc")
+        channels_last_io=io_layout == "nhwc", stateful=stateful)
     diagnostics.raise_errors()
     plan = plan_memory(program)
     compiled = CompiledModel(
@@ -151,10 +159,30 @@ def _check_options(activations: str, weights: str, quantized: bool, data: bool) 
         raise UsageError((Diagnostic(
             "TC0403", "int8 activations need calibration data",
             help="pass --calibration samples.npz (32 to 256 real samples)"),))
+    if weights == "int8" and not (quantized or data):
+        raise UsageError((Diagnostic(
+            "TC0403", "int8 weights need calibration data",
+            help="pass --calibration samples.npz (32 to 256 real samples)"),))
     if activations == "float32" and quantized:
         raise UsageError((Diagnostic(
             "TC0403", "the model is quantized (it has QuantizeLinear): it runs as it says",
             help="compile the float model that it was made from"),))
+
+
+def _kept_float(keep: Mapping[str, str], prepared: Prepared) -> frozenset[str]:
+    """The nodes that `keep` names, once every one of them is known to be there."""
+    known = {node.name for node in prepared.model.graph}
+    problems = []
+    for node, precision in sorted(keep.items()):
+        if precision != "float32":
+            problems.append(Diagnostic(
+                "TC0403", f"a layer cannot be kept as {precision!r}", help="only as float32"))
+        elif node not in known:
+            problems.append(Diagnostic("TC0403", f"no node is named {node!r}",
+                                       help="`ternc inspect` lists the nodes"))
+    if problems:
+        raise UsageError(tuple(problems))
+    return frozenset(keep)
 
 
 def _quantize(prepared: Prepared, data: Any, method: str, keep_float: frozenset[str],
@@ -166,32 +194,28 @@ def _quantize(prepared: Prepared, data: Any, method: str, keep_float: frozenset[
     if method not in METHODS:
         raise UsageError((Diagnostic("TC0403", f"calibration method {method!r} is not one of "
                                      f"{', '.join(METHODS)}"),))
-    known = {node.name for node in prepared.model.graph}
-    for wanted in sorted(keep_float - known):
-        prepared.diagnostics.error("TC0403", f"no node is named {wanted!r}",
-                                   help="`ternc inspect` lists the nodes")
-    prepared.diagnostics.raise_errors()
     observed = tensors_to_observe(prepared.model, keep_float)
     feeds = samples(data, input_specs(prepared.model))
-    ranges = calibrate(prepared.model, feeds, observed, method, progress=progress)  # type: ignore[arg-type]
+    ranges = calibrate(prepared.model, feeds, observed, method, progress=progress)
     Quantize(ranges, prepared.diagnostics, keep_float)(prepared.model)
     prepared.diagnostics.raise_errors()
 
 
 def _name_of(model: frontend.Source) -> str:
     import os
-    import re
     from pathlib import Path
 
     if not isinstance(model, (str, os.PathLike)):
         return "model"
     text = re.sub(r"[^A-Za-z0-9_]", "_", Path(model).stem)
-    return text if re.match(r"[A-Za-z_]", text) else f"model_{text}"
+    return text if _C_NAME.fullmatch(text) else f"model_{text}"
 
 
 def _tell_about_floats(compiled: CompiledModel, chip: Target, diagnostics: Diagnostics) -> None:
     share = compiled.float_instructions()
-    if share and not chip.fpu:
+    conversions = sum(
+        i.opcode.name in ("quantize_i8", "dequantize_i8") for i in compiled.program.instructions)
+    if share > conversions and not chip.fpu:
         diagnostics.note(
             "TC0204", f"{share} of {len(compiled.program.instructions)} instructions compute in "
             f"float32, and {chip.name} has no floating-point unit",
@@ -203,6 +227,7 @@ def check_fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> N
     """Raises `DoesNotFit` when the model needs more RAM or flash than there is."""
     have_ram = compiled.target.sram_bytes if ram is None else ram
     have_flash = compiled.target.flash_bytes if flash is None else flash
+    floats = compiled.float_instructions() > 0
     problems = []
     if compiled.plan.arena_bytes > have_ram:
         peak = ", ".join(f"{name} ({size:,} B)" for name, size in compiled.plan.peak_tensors[:4])
@@ -210,8 +235,8 @@ def check_fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> N
             "TC0402", f"the arena needs {compiled.plan.arena_bytes:,} bytes, and "
             f"{compiled.target.name} offers {have_ram:,}",
             notes=(f"alive at the peak (step {compiled.plan.peak_step}): {peak}",),
-            help="quantize the activations (--calibration), shrink the input, or choose a chip "
-            "with more RAM; `ternc inspect --plan` draws the memory plan"))
+            help=f"{'quantize the activations (--calibration), ' if floats else ''}shrink the "
+            "input, or choose a chip with more RAM; `ternc inspect --plan` draws the memory plan"))
     if len(compiled.blob) > have_flash:
         problems.append(Diagnostic(
             "TC0402", f"the program needs {len(compiled.blob):,} bytes of flash, and "

@@ -139,15 +139,18 @@ def _layers(compiled: CompiledModel, latency: cost.Latency) -> list[dict[str, An
 def float32_bytes(source: onnx.ModelProto) -> int:
     """Bytes of the source model's parameters, if each were a float32.
 
-    Parameters are the float tensors and the integer tensors that a DequantizeLinear reads; the
-    scales and zero points of quantization, and single numbers, are none.
+    Parameters are the float tensors and the integer tensors that a DequantizeLinear or, up to
+    16 bits, a Cast reads; the scales and zero points of quantization, and single numbers, are
+    none.
     """
     import onnx
 
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16,
               onnx.TensorProto.BFLOAT16}
+    wide = {onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL}
     parameters = {tensor.name: tensor for tensor in source.graph.initializer}
     quantized: set[str] = set()
+    cast: set[str] = set()
     scales: set[str] = set()
     for node in source.graph.node:
         if node.op_type == "Constant":
@@ -157,10 +160,13 @@ def float32_bytes(source: onnx.ModelProto) -> int:
         elif node.op_type in ("DequantizeLinear", "QuantizeLinear", "Quant", "BipolarQuant"):
             scales.update(node.input[1:])
             quantized.update(node.input[:1])
+        elif node.op_type == "Cast":
+            cast.update(node.input[:1])
     total = 0
     for name, tensor in parameters.items():
         count = math.prod(tensor.dims)
-        wanted = tensor.data_type in floats or name in quantized
+        codes = name in cast and tensor.data_type not in wide  # that a multiplication scales
+        wanted = tensor.data_type in floats or name in quantized or codes
         if wanted and name not in scales and (count > 1 or len(tensor.dims) > 0):
             total += 4 * count
     return total
@@ -284,8 +290,8 @@ def header_comment(compiled: CompiledModel) -> list[str]:
     else:
         cores = f"{target.cores} core{'s' if target.cores > 1 else ''}"
         lines += [
-            f"target     {target.name}: {target.isa}, {cores}, {target.clock_hz // 1_000_000} MHz, "
-            f"{'with' if target.fpu else 'without'} floating-point unit",
+            f"target     {target.name}: {target.isa}, {cores}, "
+            f"{target.clock_hz // 1_000_000} MHz, {'with' if target.fpu else 'without'} floating-point unit",
             f"available  {target.sram_bytes:,} bytes of RAM, {target.flash_bytes:,} of flash",
         ]
     weights = ", ".join(

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import pytest
 
 from ternc.compiled import CompiledModel
 from ternc.compiler import compile as compile_model
+from ternc.diagnostics import UsageError
 from ternc.feeds import Data
 from ternc.oracle import Oracle
 from tests.models.synthetic import gestures, shapes
@@ -102,7 +104,7 @@ def kernels(model: CompiledModel) -> Counter[str]:
 
 
 def ternary_kernels(model: CompiledModel) -> int:
-    return sum(count for name, count in kernels(model).items() if name.endswith("_t2"))
+    return sum(count for name, count in kernels(model).items() if "_t2" in name)
 
 
 @pytest.mark.parametrize("case", FLOAT_CASES)
@@ -144,7 +146,7 @@ def test_ternary_layers_get_ternary_kernels(case: Case, calibrated: bool) -> Non
     assert ternary_kernels(compiled(case, calibrated)) == case.ternary, found
     stem = {"conv2d_i8" if calibrated else "conv2d_f32": 1} if case is SHAPES else {}
     others = {name: count for name, count in found.items()
-              if name.startswith(("conv", "dense")) and not name.endswith("_t2")}
+              if name.startswith(("conv", "dense")) and "_t2" not in name}
     assert others == stem
 
 
@@ -165,6 +167,29 @@ def test_dynamic_batch_takes_any_number_of_samples() -> None:
 def test_ternary_weights_take_two_bits() -> None:
     """Four of the 54,912 weights to a byte, and little else."""
     assert len(compiled(DIGITS).blob) < 54_912 / 4 + 3_000
+
+
+def test_report_counts_int8_codes_behind_a_cast() -> None:
+    """Compression is measured against float32 weights, however the file holds them."""
+    assert compiled(DIGITS).report()["float32_bytes"] >= 4 * 54_912
+    assert compiled(DIGITS).report()["compression"] > 14
+
+
+def test_options_that_cannot_be_followed_are_refused() -> None:
+    wrong: tuple[dict[str, Any], ...] = (
+        {"name": "my-model"}, {"weights": "int8"}, {"keep": {"nowhere": "float32"}},
+        {"keep": {"node_linear": "int8"}})
+    for options in wrong:
+        with pytest.raises(UsageError) as refused:
+            compile_model(GESTURE.path, "esp32c3", **options)
+        assert [item.code for item in refused.value.diagnostics] == ["TC0403"], options
+
+
+def test_float_inputs_of_an_integer_model_are_no_float_model() -> None:
+    """The conversions at the border are no reason to advise calibration."""
+    model = compile_model(GESTURE_INT8.path, "esp32c3", io="float")
+    assert not list(model.diagnostics)
+    assert model.float_instructions() == 2
 
 
 @pytest.mark.parametrize("case", CASES)
