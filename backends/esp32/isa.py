@@ -90,6 +90,13 @@ _MATMUL = (
     " b_batch0:u b_batch1:u b_inner:u b_col:u"
 )
 _REQUANT = "shift:u lo:j hi:j"
+_SEQUENCE = "steps:u batch:u in_features:u hidden:u directions:u reverse:u"
+_STATES = f"h0:I y:O h_last:O scratch:s {_SEQUENCE}"
+_CELLS = f"h0:I c0:I y:O h_last:O c_last:O scratch:s {_SEQUENCE}"
+_FLOATS = "x:i w:c r:c b:C"
+_SCALED = "x:i w:c r:c m_w:c m_r:c b:C"
+_INTEGERS = "x:i w:c r:c m_w:c m_r:c c:c"
+_OUT = "shift:u out_m:j out_c:j out_shift:u lo:j hi:j"
 _AXIS = "outer:u n:u inner:u"
 
 OPCODES: tuple[Opcode, ...] = (
@@ -207,7 +214,54 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x49, "fill", _operands("y:o size:u value:u count:u"), "every element of y = value's low bytes"),
     Opcode(0x4A, "gather", _operands("x:i indices:i y:o size:u outer:u axis:u inner:u n_indices:u"),
            "y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then clamped"),
+    # Recurrent layers, weights [directions][gate][hidden][columns] in ONNX's gate order. x is
+    # [steps][batch][in], y [steps][batch][directions][hidden], states [batch][directions][hidden];
+    # of two directions the second runs backwards, one does when reverse = 1. Absent initial states
+    # are 0, biases one per row. In integers: states are int16, h with 15 fraction bits; a gate is
+    # g = (w.x*m_w[row] + r.h*m_r[row] + (c[row] << 16)) >> (16 + shift), with 16 fraction bits,
+    # through ternc_sigmoid_q15 or ternc_tanh_q15; y = requant(h) with out_m, out_c, out_shift.
+    Opcode(0x60, "lstm_f32", _operands(f"{_FLOATS} {_CELLS}"), "LSTM, gates i, o, f, c, all float32",
+           ),
+    Opcode(0x61, "lstm_f32_w8", _operands(f"{_SCALED} {_CELLS}"),
+           "LSTM with w*m_w[row], r*m_r[row], int8 weights, float32 activations"),
+    Opcode(0x62, "lstm_f32_t2", _operands(f"{_SCALED} {_CELLS}"),
+           "LSTM with w*m_w[row], r*m_r[row], ternary weights, float32 activations"),
+    Opcode(0x63, "gru_f32", _operands(f"{_FLOATS} {_STATES} linear_before_reset:u"),
+           "GRU, gates z, r, n, bias [z, r, n of x, n of h], all float32"),
+    Opcode(0x64, "gru_f32_w8", _operands(f"{_SCALED} {_STATES} linear_before_reset:u"),
+           "GRU with w*m_w[row], r*m_r[row], int8 weights, float32 activations"),
+    Opcode(0x65, "gru_f32_t2", _operands(f"{_SCALED} {_STATES} linear_before_reset:u"),
+           "GRU with w*m_w[row], r*m_r[row], ternary weights, float32 activations"),
+    Opcode(0x66, "rnn_f32", _operands(f"{_FLOATS} {_STATES} relu:u"),
+           "RNN, one gate; relu: max(0, .) for tanh, all float32"),
+    Opcode(0x67, "rnn_f32_w8", _operands(f"{_SCALED} {_STATES} relu:u"),
+           "RNN with w*m_w[row], r*m_r[row], int8 weights, float32 activations"),
+    Opcode(0x68, "rnn_f32_t2", _operands(f"{_SCALED} {_STATES} relu:u"),
+           "RNN with w*m_w[row], r*m_r[row], ternary weights, float32 activations"),
+    Opcode(0x69, "lstm_i8", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
+           "LSTM in integers, int8 weights, int8 x and y; cells carry cell_bits fraction bits"),
+    Opcode(0x6A, "lstm_i8_t2", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
+           "LSTM in integers, ternary weights, int8 x and y; cells carry cell_bits fraction bits"),
+    Opcode(0x6B, "gru_i8", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
+           "GRU in integers, int8 weights, int8 x and y, c [z, r, n of x, n of h]"),
+    Opcode(0x6C, "gru_i8_t2", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
+           "GRU in integers, ternary weights, int8 x and y, c [z, r, n of x, n of h]"),
+    Opcode(0x6D, "rnn_i8", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
+           "RNN in integers, int8 weights, int8 x and y"),
+    Opcode(0x6E, "rnn_i8_t2", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
+           "RNN in integers, ternary weights, int8 x and y"),
+    Opcode(0x6F, "rescale", _operands(f"x:i y:o count:u m:j c:j {_REQUANT}"),
+           "y = requant(x) with scalar m and c; x and y int8 or int16"),
 )
 
-BY_NAME: dict[str, Opcode] = {opcode.name: opcode for opcode in OPCODES}
+# Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a
+# hash of the code that the generated header carries. These are their operands.
+NATIVE = 0x8000
+NATIVE_OPCODES: tuple[Opcode, ...] = (
+    Opcode(NATIVE, "conv2d_i8_lines", _operands(
+        f"x:i m:c c:c y:o image:s {_IMAGE} {_WINDOW} x_zero:j strip:u chunks:u {_REQUANT}"),
+        "y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2"),
+)
+
+BY_NAME: dict[str, Opcode] = {opcode.name: opcode for opcode in (*OPCODES, *NATIVE_OPCODES)}
 BY_CODE: dict[int, Opcode] = {opcode.code: opcode for opcode in OPCODES}

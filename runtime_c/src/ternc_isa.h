@@ -56,7 +56,23 @@
   X(0x41, argmax_i8, 1, 7, "iouuuuu") \
   X(0x48, copy_nd, 1, 23, "iouuuuuuuuujjjjjjjjjjjj") \
   X(0x49, fill, 1, 4, "ouuu") \
-  X(0x4a, gather, 1, 8, "iiouuuuu")
+  X(0x4a, gather, 1, 8, "iiouuuuu") \
+  X(0x60, lstm_f32, 1, 16, "iccCIIOOOsuuuuuu") \
+  X(0x61, lstm_f32_w8, 1, 18, "iccccCIIOOOsuuuuuu") \
+  X(0x62, lstm_f32_t2, 1, 18, "iccccCIIOOOsuuuuuu") \
+  X(0x63, gru_f32, 1, 15, "iccCIOOsuuuuuuu") \
+  X(0x64, gru_f32_w8, 1, 17, "iccccCIOOsuuuuuuu") \
+  X(0x65, gru_f32_t2, 1, 17, "iccccCIOOsuuuuuuu") \
+  X(0x66, rnn_f32, 1, 15, "iccCIOOsuuuuuuu") \
+  X(0x67, rnn_f32_w8, 1, 17, "iccccCIOOsuuuuuuu") \
+  X(0x68, rnn_f32_t2, 1, 17, "iccccCIOOsuuuuuuu") \
+  X(0x69, lstm_i8, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
+  X(0x6a, lstm_i8_t2, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
+  X(0x6b, gru_i8, 1, 23, "icccccIOOsuuuuuuujjujju") \
+  X(0x6c, gru_i8_t2, 1, 23, "icccccIOOsuuuuuuujjujju") \
+  X(0x6d, rnn_i8, 1, 22, "icccccIOOsuuuuuuujjujj") \
+  X(0x6e, rnn_i8_t2, 1, 22, "icccccIOOsuuuuuuujjujj") \
+  X(0x6f, rescale, 1, 8, "ioujjujj")
 
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
@@ -888,5 +904,401 @@ typedef struct {
   uint32_t inner;
   uint32_t n_indices;
 } ternc_gather_args;
+
+/* LSTM, gates i, o, f, c, all float32 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+} ternc_lstm_f32_args;
+
+/* LSTM with w*m_w[row], r*m_r[row], int8 weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+} ternc_lstm_f32_w8_args;
+
+/* LSTM with w*m_w[row], r*m_r[row], ternary weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+} ternc_lstm_f32_t2_args;
+
+/* GRU, gates z, r, n, bias [z, r, n of x, n of h], all float32 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t linear_before_reset;
+} ternc_gru_f32_args;
+
+/* GRU with w*m_w[row], r*m_r[row], int8 weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t linear_before_reset;
+} ternc_gru_f32_w8_args;
+
+/* GRU with w*m_w[row], r*m_r[row], ternary weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t linear_before_reset;
+} ternc_gru_f32_t2_args;
+
+/* RNN, one gate; relu: max(0, .) for tanh, all float32 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t relu;
+} ternc_rnn_f32_args;
+
+/* RNN with w*m_w[row], r*m_r[row], int8 weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t relu;
+} ternc_rnn_f32_w8_args;
+
+/* RNN with w*m_w[row], r*m_r[row], ternary weights, float32 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t b;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t relu;
+} ternc_rnn_f32_t2_args;
+
+/* LSTM in integers, int8 weights, int8 x and y; cells carry cell_bits fraction bits */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t cell_bits;
+} ternc_lstm_i8_args;
+
+/* LSTM in integers, ternary weights, int8 x and y; cells carry cell_bits fraction bits */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t cell_bits;
+} ternc_lstm_i8_t2_args;
+
+/* GRU in integers, int8 weights, int8 x and y, c [z, r, n of x, n of h] */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t linear_before_reset;
+} ternc_gru_i8_args;
+
+/* GRU in integers, ternary weights, int8 x and y, c [z, r, n of x, n of h] */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t linear_before_reset;
+} ternc_gru_i8_t2_args;
+
+/* RNN in integers, int8 weights, int8 x and y */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_rnn_i8_args;
+
+/* RNN in integers, ternary weights, int8 x and y */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_rnn_i8_t2_args;
+
+/* y = requant(x) with scalar m and c; x and y int8 or int16 */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+  int32_t m;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_rescale_args;
+
+/* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t image;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  int32_t x_zero;
+  uint32_t strip;
+  uint32_t chunks;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_lines_args;
+
+/* Operands of generated code. */
+#define TERNC_WORDS_conv2d_i8_lines 26
+#define TERNC_KINDS_conv2d_i8_lines "iccosuuuuuuuuuuuuujjjuuujj"
 
 #endif

@@ -4,6 +4,8 @@
 #ifndef TERNC_MATH_H
 #define TERNC_MATH_H
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -15,6 +17,11 @@ float ternc_sigmoidf(float x); /* 1/(1 + exp(-x)) */
 float ternc_erff(float x);
 float ternc_sqrtf(float x); /* correctly rounded */
 float ternc_powf(float x, float y);
+
+/* The gates of integer recurrent layers: x has 16 fraction bits, the result 15 and is at most
+ * 32767 in size. Integers only, by table and linear interpolation. */
+int32_t ternc_tanh_q15(int32_t x);
+int32_t ternc_sigmoid_q15(int32_t x); /* 1/(1 + exp(-x)) */
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,214 @@
+"""Recurrent layers in integers: int8 in and out, states in 16 bits.
+
+h has 15 fraction bits: tanh and its means with numbers below 1 stay within that. Cells have as
+many as their range leaves. A pre-activation has 16, and is the exact integer dot products scaled
+by constants that carry at most 30 bits, so no intermediate leaves 63 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log2, prod
+from typing import Final
+
+import numpy as np
+import onnx_ir as ir
+
+from ternc.backends.esp32.lower.context import Epilogue, Lowering
+from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
+from ternc.backends.esp32.lower.nodes import label, required_input
+from ternc.backends.esp32.lower.recurrence import Recurrence, constant_state
+from ternc.backends.esp32.lower.recurrent_f32 import nonzeros, scratch, sizes, store
+from ternc.backends.esp32.lower.state import kept_state
+from ternc.backends.esp32.program import DType, OperandValue, Tensor
+from ternc.quantize import requantize_constants
+
+CELL_RANGE: Final = "ternc.cell_range"  # metadata of an LSTM node: largest |c| in calibration
+_GATE_BITS: Final = 16
+_STATE_BITS: Final = 15
+_FAR_CELL: Final = 16.0  # no gate sees the difference between tanh of more, and 1
+_LARGEST: Final = 32767
+
+
+@dataclass(frozen=True, slots=True)
+class _Gates:
+    """Constants of the pre-activations (isa.py), [directions, rows] and [directions, biases]."""
+
+    m_w: IntArray
+    m_r: IntArray
+    c: IntArray
+    shift: int
+
+
+def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
+    """Emits the layer in integers and binds its outputs; False when it needs floats."""
+    node, name = layer.node, label(layer.node)
+    x = ctx.form(required_input(node, 0))
+    outputs = {i: ctx.epilogue(v) for i in range(3) if (v := layer.output(i)) is not None}
+    if not isinstance(x, Scaled) or x.buffer.tensor.dtype is not DType.I8 or layer.relu:
+        return False
+    if layer.w.codes is None or layer.r.codes is None:
+        return False
+    if any(epilogue.quantization is None for epilogue in outputs.values()):
+        return False
+    if not all(_is_usable_state(ctx, layer, index) for index in (5, 6)):
+        return False
+    gates = _gates(layer, x)
+    if gates is None:
+        return False
+    bits = {"h": _STATE_BITS, "c": _cell_bits(ctx, layer, outputs.get(2))}
+    ternary = layer.w.is_ternary and layer.r.is_ternary
+    operands: dict[str, OperandValue] = {}
+    for letter, matrix, index in (("w", layer.w, 1), ("r", layer.r, 2)):
+        stored = f"{required_input(node, index).name or letter}:weights"
+        operands[letter] = store(ctx, matrix, stored, ternary)
+    operands |= _output_operands(ctx, layer, outputs.get(0))
+    last: dict[str, Tensor] = {}
+    for letter, index in (("h", 5), ("c", 6))[: 2 if layer.is_lstm else 1]:
+        operands |= _state(ctx, layer, letter, index, bits[letter], index - 4 in outputs, last)
+    if layer.is_lstm:
+        operands["cell_bits"] = bits["c"]
+    elif layer.kernel == "gru":
+        operands["linear_before_reset"] = int(layer.linear_before_reset)
+    ctx.emit(
+        f"{layer.kernel}_i8{'_t2' if ternary else ''}", node, macs=layer.macs,
+        weight_nonzeros=nonzeros(layer),
+        x=ctx.relayout(x.buffer, layer.x_layout, node).tensor,
+        m_w=ctx.data(f"{name}:m_w", gates.m_w, DType.I32),
+        m_r=ctx.data(f"{name}:m_r", gates.m_r, DType.I32),
+        c=ctx.data(f"{name}:c", gates.c, DType.I32), shift=gates.shift,
+        scratch=scratch(ctx, layer, DType.I16), **operands, **sizes(layer),
+    )
+    for letter, index in (("h", 1), ("c", 2)):
+        if index in outputs:
+            _narrow(ctx, layer, outputs[index], last[letter], bits[letter])
+    for epilogue in outputs.values():
+        ctx.absorb(epilogue, node)
+    return True
+
+
+def _gates(layer: Recurrence, x: Scaled) -> _Gates | None:
+    """The finest constants that fit; None when an accumulator or every constant is too large."""
+    w, r = layer.w, layer.r
+    assert w.codes is not None and w.scale is not None
+    assert r.codes is not None and r.scale is not None
+    if np.abs(w.codes).sum(-1).max() * 128 >= 2**31 or np.abs(r.codes).sum(-1).max() * 2**15 >= 2**31:
+        return None
+    m_w = x.scale * w.scale * 2.0**_GATE_BITS
+    m_r = r.scale * 2.0 ** (_GATE_BITS - _STATE_BITS)
+    # What x's zero point adds to each row, before the bias of the candidate's h.
+    shifted = x.zero * w.codes.sum(-1) * m_w
+    c: WideArray = layer.bias.reshape(layer.directions, -1) * 2.0**_GATE_BITS
+    c[:, : shifted.shape[1]] -= shifted
+    if layer.kernel == "gru" and not layer.linear_before_reset:
+        rows = shifted.shape[1]
+        c[:, rows - layer.hidden : rows] += c[:, rows:]
+    largest = max(np.abs(m_w).max(), np.abs(m_r).max())
+    for shift in range(31, -1, -1):
+        half = 2.0 ** (shift - 1) if shift else 0.0
+        if largest * 2.0 ** (16 + shift) < 2**30 and np.abs(c).max() * 2.0**shift + half < 2**31 - 1:
+            scale = 2.0 ** (16 + shift)
+            return _Gates(
+                np.rint(m_w * scale).astype(np.int64), np.rint(m_r * scale).astype(np.int64),
+                (np.rint(c * 2.0**shift) + half).astype(np.int64), shift,
+            )
+    return None
+
+
+def _is_usable_state(ctx: Lowering, layer: Recurrence, index: int) -> bool:
+    """Whether an initial state is absent, constant, or quantized; an h must lie within -1..1."""
+    value = layer.initial(index)
+    if value is None:
+        return True
+    form = ctx.form(value)
+    if isinstance(form, (Constant, Codes)):
+        known = constant_state(ctx, layer, value)
+        return known is not None and (index == 6 or float(np.abs(known).max(initial=0)) <= 1.0)
+    if not isinstance(form, Scaled) or form.buffer.tensor.dtype is not DType.I8:
+        return False
+    return index == 6 or max(127 - form.zero, 128 + form.zero) * form.scale <= 1.05
+
+
+def _cell_bits(ctx: Lowering, layer: Recurrence, output: Epilogue | None) -> int:
+    """Fraction bits of the cells, from the range that they are known to have."""
+    if not layer.is_lstm:
+        return 0
+    initial = 0.0
+    if (value := layer.initial(6)) is not None:
+        known, form = constant_state(ctx, layer, value), ctx.form(value)
+        if known is not None:
+            initial = float(np.abs(known).max(initial=0))
+        elif isinstance(form, Scaled):
+            initial = max(127 - form.zero, 128 + form.zero) * form.scale
+    seen = 0.0
+    if output is not None and (q := output.quantization) is not None:
+        seen = max(q.hi - q.zero, q.zero - q.lo) * q.scale
+    text = layer.node.metadata_props.get(CELL_RANGE)
+    # Calibration saw only some inputs: leave room for twice as much.
+    likely = 2 * float(text) if text else max(_FAR_CELL, 2 * seen)
+    # A step adds less than 1, unless the state outlives the run.
+    most = likely if ctx.stateful else min(likely, layer.steps + initial)
+    needed = max(most, initial, 1.0)
+    return max(0, _STATE_BITS - ceil(log2(needed)))
+
+
+def _output_operands(ctx: Lowering, layer: Recurrence,
+                     epilogue: Epilogue | None) -> dict[str, OperandValue]:
+    """The operands of y, and y itself, bound."""
+    if epilogue is None or (q := epilogue.quantization) is None:
+        return {"y": None, "out_m": 0, "out_c": 0, "out_shift": 0, "lo": 0, "hi": 0}
+    constants = requantize_constants(
+        [2.0**-_STATE_BITS / q.scale], [float(q.zero)], [2**_STATE_BITS])
+    y = ctx.new(epilogue.value.name or "y", DType.I8, layer.y_layout, q.offset)
+    ctx.bind(epilogue.value, y)
+    return {"y": y.tensor, "out_m": int(constants.m[0]), "out_c": int(constants.c[0]),
+            "out_shift": int(constants.shift), "lo": q.lo, "hi": q.hi}
+
+
+def _state(ctx: Lowering, layer: Recurrence, letter: str, index: int, bits: int, wanted: bool,
+           last: dict[str, Tensor]) -> dict[str, OperandValue]:
+    """The tensors of an initial and a last state, in 16 bits; `last` gets the one to show."""
+    name = f"{label(layer.node)}:{letter}"
+    initial = layer.initial(index)
+    known = constant_state(ctx, layer, initial)
+    if ctx.stateful:
+        state = kept_state(ctx, layer, letter, known, DType.I16)
+        last[letter] = state
+        return {f"{letter}0": state, f"{letter}_last": state}
+    first: Tensor | None = None
+    if known is None:
+        assert initial is not None
+        first = _widen(ctx, layer, initial, bits, f"{name}0")
+    elif known.any():
+        codes = np.clip(np.rint(known.astype(np.float64) * 2.0**bits), -_LARGEST, _LARGEST)
+        first = ctx.data(f"{name}0", codes, DType.I16)
+    if wanted:
+        last[letter] = ctx.new(f"{name}_last", DType.I16, layer.state_layout).tensor
+    return {f"{letter}0": first, f"{letter}_last": last.get(letter)}
+
+
+def _widen(ctx: Lowering, layer: Recurrence, value: ir.Value, bits: int, name: str) -> Tensor:
+    """A quantized initial state in 16 bits."""
+    form = ctx.form(value)
+    assert isinstance(form, Scaled)
+    x = ctx.relayout(form.buffer, layer.state_layout, layer.node)
+    scale = form.scale * 2.0**bits
+    constants = requantize_constants([scale], [-form.zero * scale], [128], output_bits=16)
+    y = ctx.new(name, DType.I16, layer.state_layout).tensor
+    ctx.emit("rescale", layer.node, x=x.tensor, y=y, count=prod(layer.state_sizes),
+             m=int(constants.m[0]), c=int(constants.c[0]), shift=int(constants.shift),
+             lo=-_LARGEST, hi=_LARGEST)
+    return y
+
+
+def _narrow(ctx: Lowering, layer: Recurrence, epilogue: Epilogue, state: Tensor,
+            bits: int) -> None:
+    """A last state as the int8 tensor that the model makes of it."""
+    q = epilogue.quantization
+    assert q is not None
+    constants = requantize_constants([2.0**-bits / q.scale], [float(q.zero)], [2**15])
+    y: Buffer = ctx.new(epilogue.value.name or "y", DType.I8, layer.state_layout, q.offset)
+    ctx.emit("rescale", layer.node, x=state, y=y.tensor, count=prod(layer.state_sizes),
+             m=int(constants.m[0]), c=int(constants.c[0]), shift=int(constants.shift),
+             lo=q.lo, hi=q.hi)
+    ctx.bind(epilogue.value, y)
