@@ -17,7 +17,7 @@ from ternc.passes._graph import (
 
 
 def add_to_bias(node: ir.Node, amount: Array) -> None:
-    """y + amount[channel], in the bias of Conv, ConvTranspose or Gemm, or an Add behind a MatMul.
+    """Adds amount[channel] in the bias of Conv, ConvTranspose or Gemm, or behind a MatMul.
 
     Channels are axis 1 of a convolution's output, the last axis otherwise.
     """

@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from ternc.diagnostics import Diagnostics
 from ternc.passes._graph import constant, fresh_name, initializer
+from ternc.passes._int8_weights import drop_unused, quantize_weights_of
 from ternc.passes._quantization_plan import (
-    LINEAR,
     Fixed,
     Observed,
     Plan,
@@ -22,7 +22,7 @@ from ternc.passes._quantization_plan import (
     Table,
     plan_quantization,
 )
-from ternc.quantize import AffineParameters, affine_parameters, quantize, quantize_weights
+from ternc.quantize import AffineParameters, affine_parameters, quantize
 
 # What stands in for the scale of a tensor that was 0 throughout calibration.
 _ARBITRARY = AffineParameters(1 / 128, 0)
@@ -77,7 +77,7 @@ class Quantize(ir.passes.InPlacePass):
         if parameters is None:
             return ir.passes.PassResult(model, modified=False)
         graph = model.graph
-        weights = _quantize_weights(graph, plan)
+        weights = quantize_weights_of(graph, plan.kept)
         inserter = _Inserter(graph, plan)
         for point in plan.points.values():
             inserter.insert(point, parameters[point.value])
@@ -216,62 +216,4 @@ class _Inserter:
         assert node is not None
         self.graph.insert_before(gather, node)
         gather.replace_input_with(0, real)
-        _drop_unused(self.graph, table)
-
-
-def _quantize_weights(graph: ir.Graph, plan: Plan) -> bool:
-    """Makes the float weights of linear operators int8; whether there were any."""
-    done: dict[tuple[ir.Value, int | None], ir.Value] = {}
-    for node in list(graph):
-        if node.op_type not in LINEAR or node in plan.kept or node.domain not in ("", "ai.onnx"):
-            continue
-        for index, weight in enumerate(node.inputs[:2]):
-            array = constant(weight)
-            if weight is None or array is None or array.dtype != np.float32:
-                continue
-            axis = _channel_axis(node, index, array.ndim)
-            if (weight, axis) not in done:
-                done[weight, axis] = _dequantized_weight(graph, node, weight, array, axis)
-            node.replace_input_with(index, done[weight, axis])
-            _drop_unused(graph, weight)
-    return bool(done)
-
-
-def _channel_axis(node: ir.Node, index: int, rank: int) -> int | None:
-    """The output channel of a weight that is input `index`; None: one scale for all of it."""
-    if node.op_type == "Conv" and index == 1:
-        return 0
-    if node.op_type == "ConvTranspose" and index == 1:
-        return 1
-    if node.op_type == "Gemm":
-        transposed = bool(node.attributes.get_int("transB" if index else "transA", 0))
-        return int(not transposed) if index else int(transposed)
-    if node.op_type == "MatMul" and rank >= 2:
-        return rank - 1 if index else rank - 2
-    return None
-
-
-def _dequantized_weight(
-    graph: ir.Graph, node: ir.Node, weight: ir.Value, array: np.ndarray, axis: int | None
-) -> ir.Value:
-    quantized = quantize_weights(array, axis)
-    name = weight.name or "weight"
-    inputs = [
-        initializer(graph, f"{name}_int8", quantized.codes),
-        initializer(graph, f"{name}_scale", quantized.scale),
-    ]
-    real = ir.Value(
-        name=fresh_name(graph, f"{name}_dequantized"), shape=weight.shape,
-        type=ir.TensorType(ir.DataType.FLOAT),
-    )
-    graph.insert_before(node, ir.node(
-        "DequantizeLinear", inputs, {} if axis is None else {"axis": axis}, outputs=[real],
-        name=real.name,
-    ))
-    return real
-
-
-def _drop_unused(graph: ir.Graph, value: ir.Value) -> None:
-    if value.is_initializer() and not value.uses() and not value.is_graph_output():
-        assert value.name is not None
-        graph.initializers.pop(value.name, None)
+        drop_unused(self.graph, table)

@@ -142,14 +142,14 @@ def _windows(
     """[groups, positions, channels of a group * kernel] of an image [N, C, ...]."""
     rank = len(kernel)
     # negative padding crops
-    crop = tuple(slice(max(-b, 0), n - max(-e, 0))
+    crop: tuple[slice, ...] = tuple(slice(max(-b, 0), n - max(-e, 0))
                  for b, e, n in zip(begin, end, x.shape[2:], strict=True))
     x = x[(slice(None), slice(None), *crop)]
     x = np.pad(x, ((0, 0), (0, 0), *((max(b, 0), max(e, 0))
                                      for b, e in zip(begin, end, strict=True))))
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     axes = tuple(range(2, rank + 2))
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=axes)  # type: ignore[call-overload]
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis=axes)
     view = view[(slice(None), slice(None), *(slice(None, None, s) for s in strides),
                  *(slice(None, None, d) for d in dilations))]
     # [N, C, out..., kernel...] -> [groups, N * out, C / groups * kernel]
