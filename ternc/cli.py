@@ -1,8 +1,8 @@
 """The `ternc` command: compile, validate, inspect, targets, ops.
 
 Data goes to stdout, messages and progress to stderr. Exit codes: 0 done, 1 the model cannot be
-compiled, 2 wrong usage, 3 it does not fit the target, 4 validation below its threshold, 70 internal
-error.
+compiled, 2 wrong usage, 3 it does not fit the target, 4 validation below its threshold, 70
+internal error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error.diagnostics, error.exit_code, parsed)
     except BrokenPipeError:
         # The reader of stdout has left (`ternc ops | head`): not an error of ours.
-        sys.stdout = None  # type: ignore[assignment]  # nothing more may be flushed to it
+        sys.stdout = None  # nothing more may be flushed to it
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -102,7 +102,7 @@ def _compile_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ternc {__version__}")
     parser.add_argument("model", metavar="MODEL", help="the ONNX model")
     parser.add_argument("-o", "--output", metavar="OUT", required=True,
-                        help="a C header (.h), a raw program (.tern) or the quantized model (.onnx)")
+                        help="C header (.h), raw program (.tern) or quantized model (.onnx)")
     options.add_compile_options(parser)
     parser.add_argument("--name", metavar="SYMBOL", type=options.symbol,
                         help="prefix of the C names; default from the model's file name")
@@ -141,7 +141,7 @@ def _compiled(parsed: argparse.Namespace, **more: Any) -> CompiledModel:
 def _validate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ternc validate", allow_abbrev=False,
-        description="Checks that a model deploys, fits the target, and answers as onnxruntime does.")
+        description="Checks that a model deploys, fits, and answers as onnxruntime does.")
     parser.add_argument("model", metavar="MODEL", help="the ONNX model")
     parser.add_argument("--data", metavar="X.npz|DIR", help="samples; default seeded noise")
     parser.add_argument("--labels", metavar="Y.npy", help="their classes, to compare accuracy; "
@@ -208,7 +208,8 @@ def _inspect(parsed: argparse.Namespace) -> int:
 
 def _list_parser(name: str, what: str) -> Callable[[], argparse.ArgumentParser]:
     def make() -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(prog=f"ternc {name}", description=what, allow_abbrev=False)
+        parser = argparse.ArgumentParser(
+            prog=f"ternc {name}", description=what, allow_abbrev=False)
         form = parser.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print JSON")
         form.add_argument("--markdown", action="store_true", help="print a Markdown table")

@@ -35,7 +35,9 @@ def print_diagnostics(items: Iterable[Diagnostic], file: IO[str], model: str = "
 
 
 @contextmanager
-def progress(what: str, file: IO[str], *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+def progress(
+    what: str, file: IO[str], *, quiet: bool
+) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar on a terminal, nothing elsewhere; yields what to call with (done, total)."""
     if quiet or not file.isatty():
         yield lambda done, total: None

@@ -13,11 +13,13 @@ from ternc.diagnostics import Diagnostic, UsageError
 
 SUFFIXES: Final = {".h": "C header", ".tern": "raw program", ".onnx": "quantized model"}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:i?[bB])?")
-_C_KEYWORDS: Final = frozenset(
-    "auto break case char class const continue default delete do double else enum extern false "
-    "float for goto if inline int long namespace new operator private public register restrict "
-    "return short signed sizeof static struct switch template this true typedef union unsigned "
-    "using virtual void volatile while".split())
+_C_KEYWORDS: Final = frozenset({
+    "auto", "break", "case", "char", "class", "const", "continue", "default", "delete", "do",
+    "double", "else", "enum", "extern", "false", "float", "for", "goto", "if", "inline", "int",
+    "long", "namespace", "new", "operator", "private", "public", "register", "restrict",
+    "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this",
+    "true", "typedef", "union", "unsigned", "using", "virtual", "void", "volatile", "while",
+})
 
 
 def add_compile_options(parser: argparse.ArgumentParser) -> None:

@@ -291,7 +291,8 @@ def header_comment(compiled: CompiledModel) -> list[str]:
         cores = f"{target.cores} core{'s' if target.cores > 1 else ''}"
         lines += [
             f"target     {target.name}: {target.isa}, {cores}, "
-            f"{target.clock_hz // 1_000_000} MHz, {'with' if target.fpu else 'without'} floating-point unit",
+            f"{target.clock_hz // 1_000_000} MHz, {'with' if target.fpu else 'without'} "
+            "floating-point unit",
             f"available  {target.sram_bytes:,} bytes of RAM, {target.flash_bytes:,} of flash",
         ]
     weights = ", ".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -99,7 +99,7 @@ def validate(
     compared layer by layer (`ternc.layerwise`, within 1), and as a whole: the same class on all
     but ties for a classifier, 20 dB of signal to noise otherwise; for a float model that was
     quantized here, both are against the float model and for information. With labels, accuracy may
-    drop by 2 percentage points from the source model's.
+    drop by 2 percentage points from the source model's, or by one sample if that is more.
 
     Args:
         model: as for `ternc.compile`.
@@ -127,7 +127,8 @@ def validate(
     diagnostics = tuple(made.diagnostics)
     checks = [
         Check("onnx", True, "valid, with its repairs listed as warnings"),
-        Check("operators", True, f"all supported, in {len(made.program.instructions)} instructions"),
+        Check("operators", True,
+              f"all supported, in {len(made.program.instructions)} instructions"),
         Check("compiles", True, f"for {chip.name}"),
         _fits("fits RAM", made.plan.arena_bytes, chip.sram_bytes if ram is None else ram),
         _fits("fits flash", len(made.blob), chip.flash_bytes if flash is None else flash),
@@ -161,7 +162,8 @@ def _refusals(error: CompileError) -> list[Check]:
 
 
 def _fits(name: str, needed: int, available: int) -> Check:
-    return Check(name, needed <= available, f"{needed:,} of {available:,} bytes", needed, available)
+    return Check(name, needed <= available, f"{needed:,} of {available:,} bytes", needed,
+                 available)
 
 
 def _feeds(
@@ -204,7 +206,8 @@ def _labels(labels: object) -> Array:
 
 
 def _data_error(message: str) -> UsageError:
-    return UsageError((Diagnostic("TC0301", message, help="labels are one class number a sample"),))
+    help_ = "labels are one class number a sample"
+    return UsageError((Diagnostic("TC0301", message, help=help_),))
 
 
 # --- agreement -----------------------------------------------------------------------------------
@@ -247,7 +250,7 @@ def quantized_proto(model: onnx.ModelProto) -> bool:
 
 
 def _oracle(compiled: CompiledModel, feed: Feed) -> tuple[Oracle, str]:
-    """onnxruntime on the model as given, or on the first form of it that onnxruntime accepts."""
+    """The model as given in onnxruntime, or, where that refuses it, what was made of it."""
     from ternc.oracle import Oracle, OracleError
 
     oracle = Oracle(compiled.source)
@@ -301,8 +304,8 @@ def _layer_checks(compiled: CompiledModel, feeds: list[Feed]) -> list[Check]:
     worst = max((r.worst for r in integers), default=0.0)
     exact = sum(r.count - r.wrong for r in integers)
     total = sum(r.count for r in integers)
-    detail = (f"{len(results)} layers, worst {worst:.0f}, limit 1; {exact:,} of {total:,} integers "
-              "equal")
+    detail = (f"{len(results)} layers, worst {worst:.0f}, limit 1; "
+              f"{exact:,} of {total:,} integers equal")
     if failed:
         detail += "; failed: " + ", ".join(
             f"{r.name} ({'+'.join(r.op_types) or 'requantization'}): {r.worst:.3g}"
@@ -373,9 +376,10 @@ def _accuracy(expected: Runs, found: Runs, labels: Array) -> Check:
         return float((answers == labels).mean())
 
     ours, theirs = share(found), share(expected)
-    return Check("accuracy", ours >= theirs - ACCURACY_DROP,
+    allowed = max(ACCURACY_DROP, 1 / len(labels))  # one sample of a few says nothing
+    return Check("accuracy", ours >= theirs - allowed - 1e-9,
                  f"{100 * ours:.2f} %, the source model {100 * theirs:.2f} %; limit "
-                 f"{100 * ACCURACY_DROP:.0f} points below", ours, theirs - ACCURACY_DROP)
+                 f"{100 * allowed:.0f} points below", ours, theirs - allowed)
 
 
 def print_checks(report: Report, file: IO[str]) -> None:

@@ -50,7 +50,7 @@ _PER_INSTRUCTION: Final = 200  # decoding, dispatch, arguments (estimate)
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """An estimate: machine instructions of each instruction, time in all, and how it came about."""
+    """Machine instructions of each instruction, the time in all, and how they came about."""
 
     instructions: tuple[int, ...]
     milliseconds: float | None  # None for the host
@@ -78,6 +78,9 @@ def cost_of(name: str) -> Cost:
     """The cost of an instruction; that of its plain form for a variant that was not counted."""
     if name in COSTS:
         return COSTS[name]
+    family, _, form = name.partition("_")
+    if family in _RECURRENT:
+        name = f"dense_{form}"
     plain = max((known for known in COSTS if name.startswith(known)), key=len, default="")
     return replace(COSTS[plain], measured=False) if plain else _UNKNOWN
 
@@ -105,6 +108,7 @@ def estimate(program: Program, target: Target) -> Latency:
     return Latency(counts, sum(counts) * cpi / target.clock_hz * 1000, basis)
 
 
+_RECURRENT: Final = ("lstm", "gru", "rnn")  # nearly all of their work is matrix products
 _UNKNOWN: Final = Cost(Unit.ELEMENT, 100, 50, measured=False)
 _M, _E, _T, _I = Unit.MAC, Unit.ELEMENT, Unit.TAP, Unit.INPUT
 

@@ -33,7 +33,7 @@ _ZEPHYR = "Zephyr, boards/espressif/common/soc-{}-features, after Espressif's da
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A chip; `sources` says where each figure is from, `unverified` which could not be checked."""
+    """A chip; `sources` says where figures are from, `unverified` which could not be checked."""
 
     name: str
     isa: Isa

@@ -1,9 +1,8 @@
 """Counts the machine instructions of every kernel on emulated RISC-V: the figures in `cost.py`.
 
-Needs riscv64-unknown-elf-gcc with picolibc and qemu-system-riscv32 (Debian: gcc-riscv64-unknown-elf,
-picolibc-riscv64-unknown-elf, qemu-system-misc). Prints, for each instruction of the runtime's
-instruction set that the models below reach, instructions per unit of work for RV32IMC and for
-RV32IMAFC, ready for the table in `backends/esp32/cost.py`:
+Needs riscv64-unknown-elf-gcc with picolibc and qemu-system-riscv32 (`emulate.PACKAGES`). Prints,
+for each instruction of the runtime that the models below reach, machine instructions per unit of
+work for RV32IMC and for RV32IMAFC, ready for the table in `backends/esp32/cost.py`:
 
     python -m tests.benchmarks.count_kernels
 """
@@ -11,11 +10,11 @@ RV32IMAFC, ready for the table in `backends/esp32/cost.py`:
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +24,10 @@ from onnx import TensorProto, helper, numpy_helper
 import ternc
 from ternc.backends.esp32 import cost
 from ternc.compiled import CompiledModel
+from tests.benchmarks.emulate import COMPILER, EMULATOR, SOURCES, missing_tools
 
-SOURCES = Path(__file__).resolve().parents[2] / "runtime_c" / "src"
 ARCHITECTURES = {"soft": ("rv32imc", "ilp32"), "hard": ("rv32imafc", "ilp32f")}
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 _RANDOM = np.random.default_rng(0)
 
 _MAIN = """\
@@ -72,7 +71,8 @@ int main(void) {
 
 
 def weights(*shape: int) -> Array:
-    return (_RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    scale = np.sqrt(np.prod(shape[1:]))
+    return np.asarray(_RANDOM.standard_normal(shape) / scale, np.float32)
 
 
 def ternary(*shape: int) -> Array:
@@ -80,8 +80,8 @@ def ternary(*shape: int) -> Array:
 
 
 def model(
-    op: str, shape: tuple[int, ...], *constants: Array, inputs: int = 1, byte_weights: bool = False,
-    integer_output: bool = False, **attributes: object,
+    op: str, shape: tuple[int, ...], *constants: Array, inputs: int = 1,
+    byte_weights: bool = False, integer_output: bool = False, **attributes: Any,
 ) -> onnx.ModelProto:
     """One operator on `inputs` float inputs of `shape`, then on constants."""
     names = [f"x{i}" for i in range(inputs)]
@@ -93,7 +93,7 @@ def model(
             scale = np.abs(constant).max() / 127
             initializers += [
                 numpy_helper.from_array(np.rint(constant / scale).astype(np.int8), "q"),
-                numpy_helper.from_array(np.float32(scale), "scale"),
+                numpy_helper.from_array(np.asarray(scale, np.float32), "scale"),
             ]
             nodes.append(helper.make_node("DequantizeLinear", ["q", "scale"], ["c0"]))
         else:
@@ -108,11 +108,10 @@ def model(
 
 
 def models() -> Iterator[onnx.ModelProto]:
-    image, row, many = (1, 16, 12, 12), (1, 256), (1, 1024)
-    pads = {"pads": [1, 1, 1, 1]}
+    image, row, many, pads = (1, 16, 12, 12), (1, 256), (1, 1024), [1, 1, 1, 1]
     for kind in (weights, ternary):
         for byte_weights in (False, True)[: 1 if kind is ternary else 2]:
-            yield model("Conv", image, kind(16, 16, 3, 3), byte_weights=byte_weights, **pads)
+            yield model("Conv", image, kind(16, 16, 3, 3), byte_weights=byte_weights, pads=pads)
             yield model("Gemm", row, kind(64, 256), byte_weights=byte_weights, transB=1)
     yield model("MatMul", (4, 16, 16), inputs=2)
     for op in ("Add", "Mul", "Div"):
@@ -161,14 +160,14 @@ def count(items: list[CompiledModel], architecture: tuple[str, str]) -> dict[tup
         march, mabi = architecture
         flash = ["flash=0x80000000", "flash_size=4M", "ram=0x80400000", "ram_size=4M"]
         subprocess.run([
-            "riscv64-unknown-elf-gcc", "--specs=picolibc.specs", f"-march={march}",
+            COMPILER, "--specs=picolibc.specs", f"-march={march}",
             f"-mabi={mabi}", "-O2", "-ffp-contract=off", "--oslib=semihost", "--crt0=hosted",
             *(f"-Wl,--defsym=__{item}" for item in flash), f"-I{SOURCES}", f"-I{folder}",
             str(source), *map(str, sorted(SOURCES.glob("*.c"))),
             *map(str, sorted((SOURCES / "kernels").glob("*.c"))), "-o", str(program),
         ], check=True)
         done = subprocess.run([
-            "qemu-system-riscv32", "-M", "virt", "-bios", "none", "-nographic", "-icount",
+            EMULATOR, "-M", "virt", "-bios", "none", "-nographic", "-icount",
             "shift=0", "-semihosting-config", "enable=on,target=native", "-kernel", str(program),
         ], check=True, capture_output=True, text=True, timeout=300)
     counts = {}
@@ -181,6 +180,8 @@ def count(items: list[CompiledModel], architecture: tuple[str, str]) -> dict[tup
 
 def main() -> None:
     """Prints the table."""
+    if missing := missing_tools():
+        raise SystemExit(missing)
     items = compiled()
     results: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for column, architecture in ARCHITECTURES.items():
@@ -198,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
