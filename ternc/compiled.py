@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ternc._engine import Model as Engine
     from ternc.backends.esp32.memory_plan import MemoryPlan
+    from ternc.mixed_precision import MixedPrecision
 
 Array = npt.NDArray[np.generic]
 SUFFIXES = (".h", ".tern", ".onnx")
@@ -41,9 +42,12 @@ class CompiledModel:
     blob: bytes
     diagnostics: Diagnostics
     folded: dict[str, str]
+    mixed: MixedPrecision | None = None
     _engine: Engine | None = field(default=None, repr=False)
 
-    def run(self, inputs: Array | Mapping[str, Array], *, intermediates: bool = False) -> dict[str, Array]:
+    def run(
+        self, inputs: Array | Mapping[str, Array], *, intermediates: bool = False
+    ) -> dict[str, Array]:
         """Runs the model through the C runtime on this machine.
 
         Args:
@@ -65,7 +69,9 @@ class CompiledModel:
             return self._run_once(feeds, intermediates)
         runs = [self._run_once({n: a[i : i + 1] for n, a in feeds.items()}, intermediates)
                 for i in range(batch)]
-        return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]} if runs else {}
+        return (
+            {name: np.concatenate([run[name] for run in runs]) for name in runs[0]} if runs else {}
+        )
 
     def reset(self) -> None:
         """Puts stateful models back into their initial state."""
@@ -84,7 +90,8 @@ class CompiledModel:
         """How many instructions compute in float32."""
         return sum(
             any(t.dtype is DType.F32 for t in item.tensors(Kind.IN, Kind.OUT))
-            for item in self.program.instructions if item.opcode.name not in ("copy_nd", "fill", "gather")
+            for item in self.program.instructions
+            if item.opcode.name not in ("copy_nd", "fill", "gather")
         )
 
     def report(self) -> dict[str, Any]:
@@ -139,7 +146,7 @@ class CompiledModel:
 
     def _batch(self, feeds: dict[str, Array]) -> int | None:
         """Number of samples when every input has a leading axis of them, None for a single run."""
-        counts = set()
+        counts: set[int | None] = set()
         for port in self.program.inputs:
             given, shape = feeds[port.name].shape, port.shape
             if given == shape:
@@ -153,7 +160,8 @@ class CompiledModel:
             return None
         if len(counts) != 1:
             raise _usage("the inputs have different numbers of samples")
-        return counts.pop()
+        (count,) = counts
+        return count
 
     def _run_once(self, feeds: dict[str, Array], intermediates: bool) -> dict[str, Array]:
         engine = self.engine
@@ -210,7 +218,8 @@ def to_device(array: Array, port: Port) -> Array:
     if declared == np.float32 and wanted == np.int8:
         assert port.scale is not None
         with np.errstate(over="ignore"):
-            codes = np.rint(array / np.float32(port.scale)) + port.zero_point
+            real = array.astype(np.float32) / np.float32(port.scale)
+            codes = np.rint(real) + port.zero_point
         return np.clip(np.nan_to_num(codes, nan=float(port.zero_point)), -128, 127).astype(np.int8)
     if declared == np.int64:
         array = np.clip(array, -(2**31), 2**31 - 1)

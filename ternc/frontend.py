@@ -63,7 +63,8 @@ def _failure(code: str, message: str, help: str = "") -> CompileError:
 def _parse(data: bytes, what: str) -> onnx.ModelProto:
     help_ = "export the model to ONNX first; a download may have been cut short"
     try:
-        proto = onnx.ModelProto.FromString(data)
+        proto = onnx.ModelProto()
+        proto.ParseFromString(data)
     except DecodeError:
         raise _failure("TC0002", f"{what} is not an ONNX model, or is truncated", help_) from None
     if not proto.graph.node and not proto.graph.output:
@@ -79,8 +80,10 @@ def _check_tensors(proto: onnx.ModelProto, folder: Path | None, diagnostics: Dia
             count *= dim
             if dim < 0 or count > _MAX_ELEMENTS:
                 diagnostics.error(
-                    "TC0106", f"tensor {tensor.name!r} has the impossible shape {list(tensor.dims)}",
-                    help="the file is damaged, or made to do harm")
+                    "TC0106",
+                    f"tensor {tensor.name!r} has the impossible shape {list(tensor.dims)}",
+                    help="the file is damaged, or made to do harm",
+                )
                 break
         else:
             if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -110,13 +113,17 @@ def _check_raw(tensor: onnx.TensorProto, count: int, diagnostics: Diagnostics) -
             help="the file is damaged: export it again")
 
 
-def _check_external(tensor: onnx.TensorProto, folder: Path | None, diagnostics: Diagnostics) -> None:
+def _check_external(
+    tensor: onnx.TensorProto, folder: Path | None, diagnostics: Diagnostics
+) -> None:
     location = next((e.value for e in tensor.external_data if e.key == "location"), "")
     if folder is None:
         diagnostics.error(
-            "TC0004", f"the data of tensor {tensor.name!r} is in the file {location!r}, and a model "
+            "TC0004",
+            f"the data of tensor {tensor.name!r} is in the file {location!r}, and a model "
             "given as bytes or as an object has no folder",
-            help="pass the model's path, or load the data with onnx.load")
+            help="pass the model's path, or load the data with onnx.load",
+        )
         return
     path = (folder / location).resolve()
     if not location or folder not in path.parents:

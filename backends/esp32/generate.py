@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ternc.backends.esp32.isa import OPCODES, TENSOR_KINDS, Kind, Opcode
+from ternc.backends.esp32.isa import NATIVE_OPCODES, OPCODES, TENSOR_KINDS, Kind, Opcode
 
 _ROOT = Path(__file__).resolve().parents[2]
 HEADER = _ROOT / "runtime_c" / "src" / "ternc_isa.h"
@@ -33,31 +33,42 @@ def header() -> str:
         f'  X(0x{op.code:02x}, {op.name}, {op.revision}, {len(op.operands)}, "{op.kinds}")'
         for op in OPCODES
     )
-    structs = "\n".join(_struct(op) for op in OPCODES)
+    structs = "\n".join(_struct(op) for op in (*OPCODES, *NATIVE_OPCODES))
+    natives = "".join(
+        f"#define TERNC_WORDS_{op.name} {len(op.operands)}\n#define TERNC_KINDS_{op.name} \"{op.kinds}\"\n"
+        for op in NATIVE_OPCODES
+    )
     return (
         "/* Generated from backends/esp32/isa.py by ternc.backends.esp32.generate: do not edit.\n"
         " *\n"
-        " * Every operand is one 32-bit word, so an instruction's words are read through its struct.\n"
-        " * Operands that name tensors hold an index into the tensor table (TERNC_NONE: absent). */\n"
+        " * Every operand is one 32-bit word, so an instruction's words are read through its "
+        "struct.\n"
+        " * Operands that name tensors hold an index into the tensor table (TERNC_NONE: absent)."
+        " */\n"
         "#ifndef TERNC_ISA_H\n#define TERNC_ISA_H\n\n"
         "#include <stdint.h>\n\n"
         "/* X(code, name, revision, operand words, operand kinds) */\n"
         f"#define TERNC_OPCODES(X) \\\n{rows}\n\n"
-        f"{structs}\n#endif\n"
+        f"{structs}\n/* Operands of generated code. */\n{natives}\n#endif\n"
     )
 
 
 def reference_table() -> str:
     """The Markdown table of `BYTECODE.md`: one row per opcode."""
-    lines = ["| code | name | rev | operands | meaning | may share memory |", "|---|---|---|---|---|---|"]
-    for op in OPCODES:
+    lines = [
+        "| code | name | rev | operands | meaning | may share memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    for op in (*OPCODES, *NATIVE_OPCODES):
         operands = " ".join(
-            (f"[{o.name}]" if o.optional else o.name) + (f":{o.kind.value}" if o.kind in TENSOR_KINDS else "")
+            (f"[{o.name}]" if o.optional else o.name)
+            + (f":{o.kind.value}" if o.kind in TENSOR_KINDS else "")
             for o in op.operands
         )
         shared = ", ".join(f"{a}={b}" for a, b in op.aliases)
         synopsis = op.synopsis.replace("|", "\\|")
-        lines.append(f"| 0x{op.code:02x} | `{op.name}` | {op.revision} | {operands} | {synopsis} | {shared} |")
+        cells = (f"0x{op.code:02x}", f"`{op.name}`", str(op.revision), operands, synopsis, shared)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -78,7 +89,10 @@ def main(argv: list[str]) -> int:
         REFERENCE.write_text(reference(), encoding="utf-8")
         return 0
     for path in stale:
-        print(f"{path.name} is stale: run python -m ternc.backends.esp32.generate --write", file=sys.stderr)
+        print(
+            f"{path.name} is stale: run python -m ternc.backends.esp32.generate --write",
+            file=sys.stderr,
+        )
     return 1 if stale else 0
 
 

@@ -76,8 +76,13 @@ def plan_memory(program: Program, *, reorder: bool = True) -> MemoryPlan:
     program.region_bytes = {Region.SCRATCH: size, Region.STATE: state, Region.SLOW: 0}
     live = sorted((b for b in blocks if b.first <= step <= b.last), key=lambda b: -b.size)
     return MemoryPlan(
-        size + state, bound + state, given_peak + state, step,
-        tuple((" = ".join(t.name for t in b.tensors), b.size) for b in live), tuple(blocks), strategy,
+        size + state,
+        bound + state,
+        given_peak + state,
+        step,
+        tuple((" = ".join(t.name for t in b.tensors), b.size) for b in live),
+        tuple(blocks),
+        strategy,
     )
 
 
@@ -122,7 +127,7 @@ def _blocks(program: Program) -> list[Block]:
 
 def _lower_bound(blocks: Sequence[Block], count: int) -> tuple[int, int]:
     """(largest sum of live bytes, the step where it happens)."""
-    sums = {step: 0 for step in range(-1, count + 1)}
+    sums = dict.fromkeys(range(-1, count + 1), 0)
     for block in blocks:
         for step in range(block.first, block.last + 1):
             sums[step] += block.size
@@ -178,10 +183,10 @@ def _search(order: list[Block], size: int, bound: int) -> tuple[str, int, list[B
     """All orders when there are few blocks, else a seeded local search."""
     best = list(order)
     if len(order) <= _EXHAUSTIVE:
-        for candidate in itertools.permutations(order):
-            found = _first_fit(candidate)
+        for chosen in itertools.permutations(order):
+            found = _first_fit(chosen)
             if found < size:
-                size, best = found, list(candidate)
+                size, best = found, list(chosen)
                 if size == bound:
                     break
         return "exhaustive", size, best

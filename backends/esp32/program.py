@@ -118,6 +118,9 @@ class Instruction:
         raise KeyError(name)
 
 
+_RANGES = {Kind.U32: range(2**32), Kind.I32: range(-(2**31), 2**31)}
+
+
 def instruction(
     name: str, layer: str, op_type: str, *, macs: int = 0, weight_nonzeros: int | None = None,
     **operands: OperandValue,
@@ -130,10 +133,9 @@ def instruction(
         value = operands[operand.name]
         if operand.kind in TENSOR_KINDS:
             assert isinstance(value, Tensor) or (value is None and operand.optional), operand
-        elif operand.kind is Kind.U32:
-            assert isinstance(value, (int, np.integer)) and 0 <= value < 2**32, (name, operand, value)
-        elif operand.kind is Kind.I32:
-            assert isinstance(value, (int, np.integer)) and -(2**31) <= value < 2**31, (name, operand, value)
+        elif operand.kind in _RANGES:
+            assert isinstance(value, (int, np.integer)), (name, operand, value)
+            assert value in _RANGES[operand.kind], (name, operand, value)
     return Instruction(
         opcode, tuple(operands[n] for n in expected), layer, op_type, macs, weight_nonzeros
     )

@@ -24,7 +24,8 @@ def in_place(item: Instruction) -> list[tuple[Tensor, Tensor]]:
     pairs = []
     for source_name, target_name in item.opcode.aliases:
         source, target = item.operand(source_name), item.operand(target_name)
-        assert isinstance(source, Tensor) and isinstance(target, Tensor)
+        assert isinstance(source, Tensor)
+        assert isinstance(target, Tensor)
         if source.region is not Region.SCRATCH or source.nbytes != target.nbytes:
             continue
         if _walks_alike(item, source_name) and all(
@@ -127,12 +128,14 @@ def _step(problem: _Problem, live: dict[int, int], i: int, done: int) -> int:
 
 
 def best_order(program: Program) -> list[int]:
-    """The order with the lowest peak that the search finds; the given order when none is better."""
+    """The order with the lowest peak that the search finds; the given one when none is better."""
     count = len(program.instructions)
     given = list(range(count))
     problem = _problem(program)
     start = {t: problem.sizes[t] for t in problem.given if t in problem.sizes}
-    states: dict[int, tuple[int, dict[int, int], tuple[int, ...]]] = {0: (sum(start.values()), start, ())}
+    states: dict[int, tuple[int, dict[int, int], tuple[int, ...]]] = {
+        0: (sum(start.values()), start, ())
+    }
     for _ in range(count):
         following: dict[int, tuple[int, dict[int, int], tuple[int, ...]]] = {}
         for done, (peak, live, order) in states.items():

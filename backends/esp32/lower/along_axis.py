@@ -10,7 +10,8 @@ import onnx_ir as ir
 from ternc.backends.esp32.lower.context import Lowering, Unsupported
 from ternc.backends.esp32.lower.forms import Buffer, Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
-from ternc.backends.esp32.lower.registry import attr_float, attr_int, operator, optional_input
+from ternc.backends.esp32.lower.nodes import attr_float, attr_int, optional_input, required_input
+from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -18,7 +19,9 @@ _SOFTMAX_BITS = 22  # of exp's table entries: the largest is 2^22
 _NORM_BITS = 12  # fraction bits of a normalised value (isa.py, layernorm_i8)
 
 
-def _split_at(buffer: Buffer, axis: int, node: ir.Node, ctx: Lowering) -> tuple[Buffer, int, int, int]:
+def _split_at(
+    buffer: Buffer, axis: int, node: ir.Node, ctx: Lowering
+) -> tuple[Buffer, int, int, int]:
     """The buffer with `axis` as one physical atom, and (outer, n, inner) around it."""
     layout = buffer.layout.canonical()
     if len(layout.axes[axis]) > 1:
@@ -46,7 +49,7 @@ def lower_log_softmax(ctx: Lowering, node: ir.Node) -> None:
 def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
     shape = ctx.shape(node.outputs[0])
     axis = attr_int(node, "axis", -1) % max(len(shape), 1)
-    form = ctx.form(node.inputs[0])
+    form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     # Above, the multiplier would not fit 32 bits; no use of softmax needs so fine a scale.
@@ -55,15 +58,35 @@ def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
         buffer, outer, n, inner = _split_at(form.buffer, axis, node, ctx)
         table = np.rint(np.exp(-np.arange(256) * form.scale) * 2.0**_SOFTMAX_BITS)
         output = ctx.new(epilogue.value.name or "y", DType.I8, buffer.layout, q.offset)
-        ctx.emit("softmax_i8", node, x=buffer.tensor, y=output.tensor,
-                 table=ctx.data(f"{node.name}:exp", table, DType.I32), outer=outer, n=n, inner=inner,
-                 multiplier=round(2**16 / q.scale), zero=q.zero, lo=q.lo, hi=q.hi)
+        ctx.emit(
+            "softmax_i8",
+            node,
+            x=buffer.tensor,
+            y=output.tensor,
+            table=ctx.data(f"{node.name}:exp", table, DType.I32),
+            outer=outer,
+            n=n,
+            inner=inner,
+            multiplier=round(2**16 / q.scale),
+            zero=q.zero,
+            lo=q.lo,
+            hi=q.hi,
+        )
         ctx.bind(epilogue.value, output)
         ctx.absorb(epilogue, node)
         return
-    buffer, outer, n, inner = _split_at(ctx.floats(node.inputs[0], node), axis, node, ctx)
+    buffer, outer, n, inner = _split_at(ctx.floats(required_input(node, 0), node), axis, node, ctx)
     output = ctx.new(node.outputs[0].name or "y", DType.F32, buffer.layout)
-    ctx.emit("softmax_f32", node, x=buffer.tensor, y=output.tensor, outer=outer, n=n, inner=inner, log=log)
+    ctx.emit(
+        "softmax_f32",
+        node,
+        x=buffer.tensor,
+        y=output.tensor,
+        outer=outer,
+        n=n,
+        inner=inner,
+        log=log,
+    )
     ctx.bind(node.outputs[0], output)
 
 
@@ -72,12 +95,12 @@ def lower_layer_normalization(ctx: Lowering, node: ir.Node) -> None:
     """LayerNormalization over the last axes."""
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
         raise Unsupported("LayerNormalization whose mean or inverse deviation is used")
-    shape = ctx.shape(node.inputs[0])
+    shape = ctx.shape(required_input(node, 0))
     axis = attr_int(node, "axis", -1) % len(shape)
     n, outer = prod(shape[axis:]), prod(shape[:axis])
     epsilon = attr_float(node, "epsilon", 1e-5)
     gamma, beta = (_flat_constant(ctx, node, place, shape[axis:]) for place in (1, 2))
-    form = ctx.form(node.inputs[0])
+    form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     if isinstance(form, Scaled) and q is not None and n <= 4096:
@@ -98,7 +121,7 @@ def lower_layer_normalization(ctx: Lowering, node: ir.Node) -> None:
             ctx.bind(epilogue.value, output)
             ctx.absorb(epilogue, node)
             return
-    x = ctx.floats(node.inputs[0], node)
+    x = ctx.floats(required_input(node, 0), node)
     x = ctx.relayout(x, _trailing(x.layout, axis), node)
     output = ctx.new(node.outputs[0].name or "y", DType.F32, x.layout)
     ctx.emit("layernorm_f32", node, x=x.tensor, y=output.tensor, outer=outer, n=n, epsilon=epsilon,
@@ -129,13 +152,10 @@ def _trailing(layout: Layout, axis: int) -> Layout:
 @operator("ArgMax", "ArgMin", int8="on the integers")
 def lower_arg_max(ctx: Lowering, node: ir.Node) -> None:
     """ArgMax and ArgMin; the index is int32 on the device."""
-    shape = ctx.shape(node.inputs[0])
+    shape = ctx.shape(required_input(node, 0))
     axis = attr_int(node, "axis", 0) % len(shape)
-    form = ctx.form(node.inputs[0])
-    if isinstance(form, Scaled):
-        source = form.buffer
-    else:
-        source = ctx.buffer(node.inputs[0])
+    form = ctx.form(required_input(node, 0))
+    source = form.buffer if isinstance(form, Scaled) else ctx.buffer(required_input(node, 0))
     kinds = {DType.I8: "argmax_i8", DType.F32: "argmax_f32"}
     if source.tensor.dtype not in kinds:
         raise Unsupported(f"ArgMax of {source.tensor.dtype.name}", code="TC0104")

@@ -1,4 +1,4 @@
-"""The state of one lowering: values, the program so far, and what every lowering function needs."""
+"""The state of one lowering: values, the program so far, what every lowering function needs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,25 @@ import onnx_ir as ir
 
 from ternc.backends.esp32.isa import RANK
 from ternc.backends.esp32.lower.forms import (
-    Affine, Buffer, Codes, Constant, Form, Lazy, Scaled, Table,
+    Affine,
+    Buffer,
+    Codes,
+    Constant,
+    Form,
+    Lazy,
+    Scaled,
+    Table,
 )
 from ternc.backends.esp32.lower.layout import Layout, Shape, loops
+from ternc.backends.esp32.lower.nodes import optional_input, required_input
 from ternc.backends.esp32.program import (
-    DType, OperandValue, Program, Region, Tensor, View, instruction,
+    DType,
+    OperandValue,
+    Program,
+    Region,
+    Tensor,
+    View,
+    instruction,
 )
 from ternc.diagnostics import Diagnostics
 
@@ -29,7 +43,6 @@ QUANTIZED = {
     ir.DataType.INT4: (-8, 7, 0), ir.DataType.UINT4: (0, 15, 0),
     ir.DataType.INT2: (-2, 1, 0), ir.DataType.UINT2: (0, 3, 0),
 }
-
 
 class Unsupported(Exception):
     """A node that cannot be lowered; becomes a diagnostic with the node's name."""
@@ -59,9 +72,10 @@ class Quantization:
     def codes(self, real: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """Quantizes as onnxruntime does: float32 division, round half to even, saturation."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            scaled = np.rint(real / np.float32(self.scale))
-        scaled = np.nan_to_num(scaled, nan=0.0, posinf=1e6, neginf=-1e6).astype(np.float64)
-        return np.clip(scaled + self.zero, self.lo, self.hi).astype(np.int64)
+            scaled = np.rint(real / np.float32(self.scale)).astype(np.float64)
+        scaled = np.nan_to_num(scaled, nan=0.0, posinf=1e6, neginf=-1e6)
+        codes: npt.NDArray[np.float64] = np.clip(scaled + self.zero, self.lo, self.hi)
+        return codes.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +93,9 @@ class Epilogue:
         if self.quantization is None:
             return self
         cut = next(i for i, n in enumerate(self.nodes) if n.op_type == "QuantizeLinear")
-        value = self.nodes[cut].inputs[0]
-        assert value is not None
-        return Epilogue(value, self.lo, self.hi, None, self.nodes[:cut])
+        return Epilogue(
+            required_input(self.nodes[cut], 0), self.lo, self.hi, None, self.nodes[:cut]
+        )
 
 
 @dataclass(slots=True)
@@ -91,6 +105,7 @@ class Lowering:
     program: Program
     diagnostics: Diagnostics
     fuse: bool = True
+    stateful: bool = False  # recurrent layers keep their state between runs
     forms: dict[ir.Value, Form] = field(default_factory=dict)
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)
@@ -140,10 +155,12 @@ class Lowering:
         form = self.form(value)
         if isinstance(form, Lazy) and form._floats is None:
             self.diagnostics.note(
-                "TC0203", f"{node.op_type} runs in float32 inside an integer model",
-                node=node.name or "", op_type=node.op_type,
+                "TC0203",
+                f"{node.op_type} runs in float32 inside an integer model",
+                node=node.name or "",
+                op_type=node.op_type,
                 notes=("its output is not quantized, or this form has no integer kernel",),
-                help="quantize its output (QuantizeLinear), or accept the cost on chips without FPU",
+                help="quantize its output (QuantizeLinear), or accept the cost without an FPU",
             )
         buffer = self.buffer(value)
         if buffer.tensor.dtype is not DType.F32:
@@ -184,7 +201,9 @@ class Lowering:
             return
         layout = buffer.layout
         inverse = tuple(int(i) for i in np.argsort(layout.order))
-        scale, zero = (form.scale, form.zero) if isinstance(form, Scaled) else (None, -buffer.offset)
+        scale, zero = (
+            (form.scale, form.zero) if isinstance(form, Scaled) else (None, -buffer.offset)
+        )
         self.program.values[value.name] = View(
             buffer.tensor, layout.shape, layout.physical_shape, inverse, scale, zero
         )
@@ -203,7 +222,9 @@ class Lowering:
         """The buffer in another layout of the same logical shape; copies where it must."""
         if buffer.layout.same_as(layout):
             return Buffer(buffer.tensor, layout, buffer.offset)
-        target = self.new(f"{buffer.tensor.name}:layout", buffer.tensor.dtype, layout, buffer.offset)
+        target = self.new(
+            f"{buffer.tensor.name}:layout", buffer.tensor.dtype, layout, buffer.offset
+        )
         self.copy(node, buffer, target, layout.shape)
         return target
 
@@ -257,8 +278,9 @@ class Lowering:
         """A per-tensor QuantizeLinear with constant parameters, in stored terms."""
         if node.op_type != "QuantizeLinear" or node.outputs[0].dtype not in QUANTIZED:
             return None
-        scale = self.constant(node.inputs[1])
-        zero = self.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else np.zeros(1)
+        scale = self.constant(required_input(node, 1))
+        zero_value = optional_input(node, 2)
+        zero = np.zeros(1) if zero_value is None else self.constant(zero_value)
         if scale is None or zero is None or scale.size != 1:
             return None
         lo, hi, offset = QUANTIZED[node.outputs[0].dtype]
@@ -305,25 +327,29 @@ class Lowering:
         node = self.sole_consumer(value)
         if node is None or node.inputs[0] is not value or (q := self.quantization(node)) is None:
             if not self.fuse and nodes:
-                return Epilogue(nodes[0].inputs[0])  # type: ignore[arg-type]
+                return Epilogue(required_input(nodes[0], 0))
             return Epilogue(value, lo, hi, None, tuple(nodes))
         nodes.append(node)
         value = node.outputs[0]
         q_lo, q_hi = q.bound(lo, q.lo), q.bound(hi, q.hi)
         if (clip := self.integer_clip(value)) is not None:
             clip_node, c_lo, c_hi = clip
-            q_lo, q_hi = (int(np.clip(edge, c_lo - q.offset, c_hi - q.offset)) for edge in (q_lo, q_hi))
+            q_lo, q_hi = (
+                int(np.clip(edge, c_lo - q.offset, c_hi - q.offset)) for edge in (q_lo, q_hi)
+            )
             nodes.append(clip_node)
             value = clip_node.outputs[0]
-        return Epilogue(value, lo, hi, Quantization(q.scale, q.zero, q_lo, q_hi, q.offset), tuple(nodes))
+        return Epilogue(
+            value, lo, hi, Quantization(q.scale, q.zero, q_lo, q_hi, q.offset), tuple(nodes)
+        )
 
     def absorb(self, epilogue: Epilogue, by: ir.Node) -> None:
         """Marks the epilogue's nodes as computed by `by`."""
         produced = epilogue.value
         for node in epilogue.nodes:
             self.done.add(node)
-            for value in (node.inputs[0], node.outputs[0]):
-                if value is not None and value is not produced and value.name:
+            for value in (required_input(node, 0), node.outputs[0]):
+                if value is not produced and value.name:
                     self.folded[value.name] = by.name or by.op_type
 
 

@@ -11,9 +11,14 @@ import onnx_ir as ir
 from ternc.backends.esp32.lower.context import Lowering, Unsupported
 from ternc.backends.esp32.lower.forms import Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
-from ternc.backends.esp32.lower.registry import (
-    attr_int, attr_ints, attr_str, operator, optional_input,
+from ternc.backends.esp32.lower.nodes import (
+    attr_int,
+    attr_ints,
+    attr_str,
+    optional_input,
+    required_input,
 )
+from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.weights import Layer, Weights, emit_layer, weights
 
 
@@ -49,9 +54,9 @@ def window_pads(node: ir.Node, size: Shape, kernel: Shape, strides: Shape,
 @operator("Conv", int8="ternary or int8 weights per output channel")
 def lower_conv(ctx: Lowering, node: ir.Node) -> None:
     """Conv: groups, dilations, strides and every padding form."""
-    x_shape, y_shape = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    x_shape, y_shape = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     rank = len(x_shape) - 2
-    w = weights(ctx, node.inputs[1], tuple(range(rank + 2)))
+    w = weights(ctx, required_input(node, 1), tuple(range(rank + 2)))
     if w is None:
         raise Unsupported("the weights are not constant")
     groups = attr_int(node, "group", 1)
@@ -60,38 +65,46 @@ def lower_conv(ctx: Lowering, node: ir.Node) -> None:
     dilations = attr_ints(node, "dilations", (1,) * rank)
     begin, _ = window_pads(node, x_shape[2:], kernel, strides, dilations)
     w = w.map(lambda array: np.moveaxis(array, 1, -1))
-    _emit_conv(ctx, node, w, x_shape, y_shape, kernel, strides, dilations, begin, (1,) * rank, groups)
+    _emit_conv(
+        ctx, node, w, x_shape, y_shape, kernel, strides, dilations, begin, (1,) * rank, groups
+    )
 
 
 @operator("ConvTranspose", int8="ternary or int8 weights per output channel")
 def lower_conv_transpose(ctx: Lowering, node: ir.Node) -> None:
     """ConvTranspose as a convolution of the zero-stuffed input with the flipped kernel."""
-    x_shape, y_shape = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    x_shape, y_shape = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     rank = len(x_shape) - 2
     groups = attr_int(node, "group", 1)
-    per_group = ctx.shape(node.inputs[1])[1]
+    per_group = ctx.shape(required_input(node, 1))[1]
     # [C, M/g, k...] with the output channel first; a per-channel scale repeats for each group.
-    w = weights(ctx, node.inputs[1], (1, 0, *range(2, rank + 2)))
+    w = weights(ctx, required_input(node, 1), (1, 0, *range(2, rank + 2)))
     if w is None:
         raise Unsupported("the weights are not constant")
     kernel = w.shape[2:]
 
     def arrange(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         grouped = array.reshape(per_group, groups, x_shape[1] // groups, *kernel)
-        grouped = np.moveaxis(grouped, 1, 0).reshape(groups * per_group, x_shape[1] // groups, *kernel)
+        grouped = np.moveaxis(grouped, 1, 0).reshape(
+            groups * per_group, x_shape[1] // groups, *kernel
+        )
         return np.moveaxis(np.flip(grouped, axis=tuple(range(2, rank + 2))), 1, -1)
 
     w = w.map(arrange)
     if w.codes is not None and w.scale is not None and w.zero is not None:
-        w = Weights(w.shape, codes=w.codes, scale=np.tile(w.scale, groups), zero=np.tile(w.zero, groups))
+        w = Weights(
+            w.shape, codes=w.codes, scale=np.tile(w.scale, groups), zero=np.tile(w.zero, groups)
+        )
     strides = attr_ints(node, "strides", (1,) * rank)
     dilations = attr_ints(node, "dilations", (1,) * rank)
-    begin = _transpose_pads(node, x_shape[2:], y_shape[2:], kernel, strides, dilations)
+    begin = transpose_pads(node, x_shape[2:], y_shape[2:], kernel, strides, dilations)
     pads = tuple(d * (k - 1) - p for d, k, p in zip(dilations, kernel, begin, strict=True))
-    _emit_conv(ctx, node, w, x_shape, y_shape, kernel, (1,) * rank, dilations, pads, strides, groups)
+    _emit_conv(
+        ctx, node, w, x_shape, y_shape, kernel, (1,) * rank, dilations, pads, strides, groups
+    )
 
 
-def _transpose_pads(node: ir.Node, size: Shape, out: Shape, kernel: Shape, strides: Shape,
+def transpose_pads(node: ir.Node, size: Shape, out: Shape, kernel: Shape, strides: Shape,
                     dilations: Shape) -> Shape:
     rank = len(kernel)
     auto = attr_str(node, "auto_pad", "NOTSET")
@@ -123,8 +136,12 @@ def _emit_conv(ctx: Lowering, node: ir.Node, w: Weights, x_shape: Shape, y_shape
     if bias_value is not None and bias is None:
         raise Unsupported("the bias is not constant")
     out_c = y_shape[1]
-    form = ctx.form(node.inputs[0])
-    x = form if isinstance(form, Scaled) and w.codes is not None else ctx.floats(node.inputs[0], node)
+    form = ctx.form(required_input(node, 0))
+    x = (
+        form
+        if isinstance(form, Scaled) and w.codes is not None
+        else ctx.floats(required_input(node, 0), node)
+    )
     emit_layer(ctx, Layer(
         node, "conv2d", x, w,
         np.zeros(out_c) if bias is None else bias.astype(np.float64).reshape(-1), bias is not None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -11,9 +12,21 @@ from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported
 from ternc.backends.esp32.lower.elementwise import emit_binary
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
-from ternc.backends.esp32.lower.registry import attr_float, attr_int, operator, optional_input
+from ternc.backends.esp32.lower.nodes import (
+    attr_float,
+    attr_int,
+    operands,
+    optional_input,
+    required_input,
+)
+from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.weights import (
-    Layer, Weights, bias_vector, emit_layer, normalised, weights,
+    Layer,
+    Weights,
+    bias_vector,
+    emit_layer,
+    normalised,
+    weights,
 )
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
@@ -22,7 +35,7 @@ from ternc.quantize import requantize_constants
 @operator("MatMul", int8="ternary or int8 weights per output channel, or two activations")
 def lower_matmul(ctx: Lowering, node: ir.Node) -> None:
     """MatMul; a constant Add that follows becomes the bias."""
-    a, b = node.inputs[0], node.inputs[1]
+    a, b = required_input(node, 0), required_input(node, 1)
     b_shape = ctx.shape(b)
     constant_b = isinstance(ctx.form(b), (Constant, Codes))
     constant_a = isinstance(ctx.form(a), (Constant, Codes))
@@ -58,10 +71,11 @@ def _following_bias(ctx: Lowering, node: ir.Node, channels: int) -> tuple[
     add = ctx.sole_consumer(output)
     if add is None or add.op_type not in ("Add", "Sub") or not ctx.fuse:
         return output, None, ()
-    if add.op_type == "Sub" and add.inputs[0] is not output:
+    left, right = operands(add)
+    if add.op_type == "Sub" and left is not output:
         return output, None, ()
-    other = add.inputs[1] if add.inputs[0] is output else add.inputs[0]
-    if other is None or other is output or ctx.shape(add.outputs[0]) != ctx.shape(output):
+    other = right if left is output else left
+    if other is output or ctx.shape(add.outputs[0]) != ctx.shape(output):
         return output, None, ()
     if not isinstance(ctx.form_or_none(other), (Constant, Codes)):
         return output, None, ()
@@ -74,7 +88,7 @@ def _following_bias(ctx: Lowering, node: ir.Node, channels: int) -> tuple[
 @operator("Gemm", int8="ternary or int8 weights per output channel")
 def lower_gemm(ctx: Lowering, node: ir.Node) -> None:
     """Gemm with any alpha, beta and transposes."""
-    a, b, c = node.inputs[0], node.inputs[1], optional_input(node, 2)
+    a, b, c = required_input(node, 0), required_input(node, 1), optional_input(node, 2)
     alpha, beta = attr_float(node, "alpha", 1.0), attr_float(node, "beta", 1.0)
     trans_a, trans_b = bool(attr_int(node, "transA", 0)), bool(attr_int(node, "transB", 0))
     out = ctx.shape(node.outputs[0])
@@ -100,19 +114,29 @@ def lower_gemm(ctx: Lowering, node: ir.Node) -> None:
 def _scaled(w: Weights, alpha: float) -> Weights:
     if w.real is not None:
         return Weights(w.shape, real=(w.real * np.float32(alpha)).astype(np.float32))
-    assert w.codes is not None and w.scale is not None and w.zero is not None
-    return Weights(w.shape, codes=w.codes, scale=w.scale * alpha, zero=w.zero)
+    assert w.scale is not None
+    return replace(w, scale=w.scale * alpha)
 
 
 def _emit_general_gemm(ctx: Lowering, node: ir.Node, a: ir.Value, b: ir.Value, c: ir.Value | None,
                        alpha: float, beta: float, trans_a: bool, trans_b: bool) -> None:
     """alpha*A B + beta*C in separate float32 instructions."""
     shape = ctx.shape(node.outputs[0])
-    product = _product_buffer(ctx, node, ctx.floats(a, node), ctx.floats(b, node), trans_a, trans_b,
-                              shape, f"{node.outputs[0].name}:product")
+    product = _product_buffer(
+        ctx,
+        node,
+        ctx.floats(a, node),
+        ctx.floats(b, node),
+        trans_a,
+        trans_b,
+        shape,
+        f"{node.outputs[0].name}:product",
+    )
     if alpha != 1.0:
         factor = ctx.store_constant("alpha", np.full((), alpha, np.float32))
-        product = emit_binary(ctx, node, 2, product, factor, shape, f"{node.outputs[0].name}:alpha")
+        product = emit_binary(
+            ctx, node, 2, product, factor, shape, f"{node.outputs[0].name}:alpha"
+        )
     if c is not None:
         addend = ctx.floats(c, node)
         if beta != 1.0:
@@ -131,7 +155,9 @@ def _emit_dense(ctx: Lowering, node: ir.Node, x_value: ir.Value, x_shape: Shape,
     if transposed:
         layout = layout.transpose((1, 0))
         if isinstance(x, Scaled):
-            x = Scaled(Buffer(x.buffer.tensor, layout, x.buffer.offset), x.compute, x.scale, x.zero)
+            x = Scaled(
+                Buffer(x.buffer.tensor, layout, x.buffer.offset), x.compute, x.scale, x.zero
+            )
         else:
             x = Buffer(x.tensor, layout)
     x_layout, columns = _innermost(layout)
@@ -142,8 +168,10 @@ def _emit_dense(ctx: Lowering, node: ir.Node, x_value: ir.Value, x_shape: Shape,
         outer = Layout(x_layout.axes[:-1], tuple(
             a for a in x_layout.order if a < len(x_layout.atoms) - len(x_layout.axes[-1])))
         features = (w.shape[0],) if w.shape[0] != 1 else ()
-        out_layout = Layout((*outer.axes, features),
-                            (*outer.order, *range(len(outer.order), len(outer.order) + len(features))))
+        out_layout = Layout(
+            (*outer.axes, features),
+            (*outer.order, *range(len(outer.order), len(outer.order) + len(features))),
+        )
     rows = prod(x_shape[:-1])
     epilogue = ctx.epilogue(value)
     epilogue = Epilogue(epilogue.value, epilogue.lo, epilogue.hi, epilogue.quantization,
@@ -160,7 +188,7 @@ def _innermost(layout: Layout) -> tuple[Layout, np.ndarray | None]:
     """A layout whose last axis is physically innermost, and the columns' order in it.
 
     When the last axis' atoms are already innermost, in whatever order, the buffer can be read as
-    it is and the weights' columns are permuted instead; otherwise the row-major layout is asked for.
+    it is and the weights' columns are permuted instead; otherwise the layout is row-major.
     """
     canonical = layout.canonical()
     last = canonical.axis_atoms(len(canonical.axes) - 1)
@@ -170,7 +198,9 @@ def _innermost(layout: Layout) -> tuple[Layout, np.ndarray | None]:
     if list(tail) == list(last):
         return canonical, None
     sizes = [canonical.atoms[a] for a in last]
-    columns = np.arange(prod(sizes)).reshape(sizes).transpose([a - last[0] for a in tail]).reshape(-1)
+    columns = (
+        np.arange(prod(sizes)).reshape(sizes).transpose([a - last[0] for a in tail]).reshape(-1)
+    )
     return canonical, columns
 
 
@@ -195,9 +225,22 @@ def _emit_product(ctx: Lowering, node: ir.Node, a: ir.Value, b: ir.Value, trans_
     a_buffer, b_buffer, numbers, layout = _matmul_operands(
         ctx, node, form_a.buffer, form_b.buffer, trans_a, trans_b, shape)
     output = ctx.new(epilogue.value.name or "y", DType.I8, layout, q.offset)
-    ctx.emit("matmul_i8", node, macs=prod(shape) * inner, a=a_buffer.tensor, b=b_buffer.tensor,
-             y=output.tensor, **numbers, a_zero=form_a.zero, b_zero=form_b.zero,
-             m=int(constants.m[0]), c=int(constants.c[0]), shift=int(constants.shift), lo=q.lo, hi=q.hi)
+    ctx.emit(
+        "matmul_i8",
+        node,
+        macs=prod(shape) * inner,
+        a=a_buffer.tensor,
+        b=b_buffer.tensor,
+        y=output.tensor,
+        **numbers,
+        a_zero=form_a.zero,
+        b_zero=form_b.zero,
+        m=int(constants.m[0]),
+        c=int(constants.c[0]),
+        shift=int(constants.shift),
+        lo=q.lo,
+        hi=q.hi,
+    )
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, node)
 
@@ -226,7 +269,11 @@ def _matmul_operands(ctx: Lowering, node: ir.Node, a: Buffer, b: Buffer, trans_a
     batch = max(len(a_shape), len(b_shape)) - 2
     a_batch = (1,) * (batch + 2 - len(a_shape)) + a_shape[:-2]
     b_batch = (1,) * (batch + 2 - len(b_shape)) + b_shape[:-2]
-    dims = [(max(p, q), i) for i, (p, q) in enumerate(zip(a_batch, b_batch, strict=True)) if max(p, q) > 1]
+    dims = [
+        (max(p, q), i)
+        for i, (p, q) in enumerate(zip(a_batch, b_batch, strict=True))
+        if max(p, q) > 1
+    ]
     if len(dims) > 2:
         a, b = ctx.row_major(a, node), ctx.row_major(b, node)
         if len({a_batch, b_batch}) != 1:
@@ -234,7 +281,8 @@ def _matmul_operands(ctx: Lowering, node: ir.Node, a: Buffer, b: Buffer, trans_a
         count = prod(a_batch)
         flat_a = a.layout.reshape((count, *a_shape[-2:]))
         flat_b = b.layout.reshape((count, *b_shape[-2:]))
-        assert flat_a is not None and flat_b is not None
+        assert flat_a is not None
+        assert flat_b is not None
         a, b = Buffer(a.tensor, flat_a, a.offset), Buffer(b.tensor, flat_b, b.offset)
         a_batch = b_batch = (count,)
         dims = [(count, 0)]

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from ternc.backends.esp32.isa import RANK
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Quantization, Unsupported
-from ternc.backends.esp32.lower.forms import Affine, Buffer, Form, Scaled, Table, WideArray
+from ternc.backends.esp32.lower.forms import (
+    Affine,
+    Buffer,
+    FloatArray,
+    Form,
+    Scaled,
+    Table,
+    WideArray,
+)
 from ternc.backends.esp32.lower.layout import Layout, Shape, loops
-from ternc.backends.esp32.lower.registry import attr_float, operator
-from ternc.backends.esp32.program import DType, OperandValue
+from ternc.backends.esp32.lower.nodes import attr_float, operands, required_input
+from ternc.backends.esp32.lower.registry import operator
+from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
 _OPS = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Min": 4, "Max": 5, "Pow": 6, "PRelu": 7}
-_NUMPY = {
+_NUMPY: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide,
     "Min": np.minimum, "Max": np.maximum, "Pow": np.power,
     "PRelu": lambda x, slope: np.where(x < 0, x * slope, x),
@@ -29,22 +38,27 @@ def lower_arithmetic(ctx: Lowering, node: ir.Node) -> None:
     """Arithmetic with broadcasting, in integers when both ends are quantized."""
     if lower_one_code(ctx, node) or _lower_affine(ctx, node):
         return
-    forms = [ctx.form(value) for value in node.inputs]
+    left, right = (ctx.form(value) for value in operands(node))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if q is not None and isinstance(forms[0], Scaled) and isinstance(forms[1], Scaled):
-        if _emit_integer(ctx, node, forms[0], forms[1], epilogue, q):
-            return
-    _lower_float(ctx, node)
+    if (q is None or not isinstance(left, Scaled) or not isinstance(right, Scaled)
+            or not _emit_integer(ctx, node, left, right, epilogue, q)):
+        _lower_float(ctx, node)
 
 
-@operator("Min", "Max", "Pow", int8="with one scalar constant, as a table", note="Pow: float32 by exp and log")
+@operator(
+    "Min",
+    "Max",
+    "Pow",
+    int8="with one scalar constant, as a table",
+    note="Pow: float32 by exp and log",
+)
 def lower_float_only(ctx: Lowering, node: ir.Node) -> None:
     """Elementwise operators without an integer form for two activations."""
     if lower_one_code(ctx, node):
         return
     if len(node.inputs) == 1:
-        ctx.bind(node.outputs[0], ctx.form(node.inputs[0]))
+        ctx.bind(node.outputs[0], ctx.form(required_input(node, 0)))
         return
     _lower_float(ctx, node)
 
@@ -54,7 +68,7 @@ def lower_prelu(ctx: Lowering, node: ir.Node) -> None:
     """PRelu with a constant slope (one, or one per channel)."""
     if lower_one_code(ctx, node):
         return
-    x, slope = ctx.form(node.inputs[0]), ctx.constant(node.inputs[1])
+    x, slope = ctx.form(required_input(node, 0)), ctx.constant(required_input(node, 1))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     if isinstance(x, Scaled) and slope is not None and q is not None:
@@ -87,10 +101,10 @@ def lower_batch_normalization(ctx: Lowering, node: ir.Node) -> None:
     shape = ctx.shape(node.outputs[0])
     each = (1, -1, *([1] * (len(shape) - 2)))
     multiplier, addend = factor.reshape(each), (beta - mean * factor).reshape(each)
-    form = ctx.form(node.inputs[0])
+    form = ctx.form(required_input(node, 0))
 
     def compute() -> Buffer:
-        x = ctx.floats(node.inputs[0], node)
+        x = ctx.floats(required_input(node, 0), node)
         outer, channels, inner, (m, b) = periodic(x.layout, shape, [multiplier, addend])
         output = ctx.new(node.outputs[0].name or "y", DType.F32, x.layout)
         ctx.emit("affine_f32", node, x=x.tensor, y=output.tensor,
@@ -111,10 +125,10 @@ def lower_batch_normalization(ctx: Lowering, node: ir.Node) -> None:
 
 def lower_one_code(ctx: Lowering, node: ir.Node) -> bool:
     """Binds the result as a table when it depends on one stored byte alone."""
-    operands: list[npt.NDArray[np.float32]] = []
+    known: list[FloatArray] = []
     source: Scaled | Table | None = None
     out_shape = ctx.shape(node.outputs[0])
-    for value in node.inputs:
+    for value in operands(node):
         form = ctx.form(value)
         if isinstance(form, (Scaled, Table)):
             if source is not None and (source.buffer.tensor is not form.buffer.tensor
@@ -123,16 +137,16 @@ def lower_one_code(ctx: Lowering, node: ir.Node) -> bool:
             if ctx.shape(value) != out_shape:
                 return False
             source = form
-            operands.append(form.table())
+            known.append(form.table())
         elif (array := ctx.constant(value)) is not None and array.size == 1:
-            operands.append(array.astype(np.float32).reshape(()))
+            known.append(array.astype(np.float32).reshape(()))
         else:
             return False
     if source is None:
         return False
-    result = operands[0]
+    result = known[0]
     with np.errstate(all="ignore"):
-        for other in operands[1:]:
+        for other in known[1:]:
             result = _NUMPY[node.op_type](result, other)
 
     def compute() -> Buffer:
@@ -142,27 +156,31 @@ def lower_one_code(ctx: Lowering, node: ir.Node) -> bool:
     return True
 
 
-def as_affine(form: Form, compute: object) -> Affine | None:
+def as_affine(form: Form, compute: Callable[[], Buffer]) -> Affine | None:
     """A lazy affine expression that starts from `form`."""
     if isinstance(form, Scaled):
-        return Affine(form.buffer, compute, np.asarray(form.scale, np.float64),  # type: ignore[arg-type]
+        return Affine(form.buffer, compute, np.asarray(form.scale, np.float64),
                       np.asarray(-form.zero * form.scale, np.float64))
     if isinstance(form, Affine):
-        return Affine(form.buffer, compute, form.multiplier, form.addend, form.lo, form.hi)  # type: ignore[arg-type]
+        return Affine(form.buffer, compute, form.multiplier, form.addend, form.lo, form.hi)
     return None
 
 
 def _lower_affine(ctx: Lowering, node: ir.Node) -> bool:
     """Binds `quantized op constant` as a lazy affine expression."""
-    left, right = (ctx.form(value) for value in node.inputs)
+    left, right = (ctx.form(value) for value in operands(node))
     flipped = not isinstance(left, (Scaled, Affine))
     source = right if flipped else left
-    other = ctx.constant(node.inputs[0] if flipped else node.inputs[1])
-    x_value = node.inputs[1] if flipped else node.inputs[0]
+    other = ctx.constant(required_input(node, 0) if flipped else required_input(node, 1))
+    x_value = required_input(node, 1) if flipped else required_input(node, 0)
     if other is None or ctx.shape(x_value) != ctx.shape(node.outputs[0]):
         return False
     lazy = as_affine(source, lambda: _float_buffer(ctx, node))
-    if lazy is None or np.isfinite([lazy.lo, lazy.hi]).any() or (flipped and node.op_type == "Div"):
+    if (
+        lazy is None
+        or np.isfinite([lazy.lo, lazy.hi]).any()
+        or (flipped and node.op_type == "Div")
+    ):
         return False
     constant = other.astype(np.float64)
     if node.op_type in ("Mul", "Div"):
@@ -188,10 +206,20 @@ def quantize_affine(ctx: Lowering, node: ir.Node, lazy: Affine, value: ir.Value,
     outer, channels, inner, (m, b) = periodic(layout, shape, [lazy.multiplier, lazy.addend])
     constants = requantize_constants(m / q.scale, b / q.scale + q.zero, np.full(channels, 128))
     output = ctx.new(value.name or "y", DType.I8, layout, q.offset)
-    ctx.emit("affine_i8", node, x=lazy.buffer.tensor, y=output.tensor,
-             m=ctx.data(f"{node.name}:m", constants.m, DType.I32),
-             c=ctx.data(f"{node.name}:c", constants.c, DType.I32), outer=outer, channels=channels,
-             inner=inner, shift=int(constants.shift), lo=q.bound(lazy.lo, q.lo), hi=q.bound(lazy.hi, q.hi))
+    ctx.emit(
+        "affine_i8",
+        node,
+        x=lazy.buffer.tensor,
+        y=output.tensor,
+        m=ctx.data(f"{node.name}:m", constants.m, DType.I32),
+        c=ctx.data(f"{node.name}:c", constants.c, DType.I32),
+        outer=outer,
+        channels=channels,
+        inner=inner,
+        shift=int(constants.shift),
+        lo=q.bound(lazy.lo, q.lo),
+        hi=q.bound(lazy.hi, q.hi),
+    )
     ctx.bind(value, output)
 
 
@@ -223,24 +251,31 @@ def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: 
     shape = ctx.shape(node.outputs[0])
     nest, layout, (x, y) = _binary_loops(ctx, node, [a.buffer, b.buffer], shape)
     output = ctx.new(epilogue.value.name or "y", DType.I8, layout, q.offset)
-    common: dict[str, OperandValue] = {
-        "a": x.tensor, "b": y.tensor, "y": output.tensor, "lo": q.lo, "hi": q.hi, **nest}
+    numbers = {**nest, "lo": q.lo, "hi": q.hi}
     if node.op_type in ("Add", "Sub"):
         sign = -1 if node.op_type == "Sub" else 1
         ra, rb = a.scale / q.scale, sign * b.scale / q.scale
         shift = 24
-        while shift > 0 and 128 * (abs(ra) + abs(rb)) * 2 * 2**shift + abs(q.zero) * 2**shift >= 2**30:
+        while (
+            shift > 0
+            and 128 * (abs(ra) + abs(rb)) * 2 * 2**shift + abs(q.zero) * 2**shift >= 2**30
+        ):
             shift -= 1
         if 128 * (abs(ra) + abs(rb)) * 2 + abs(q.zero) >= 2**30:
             return False
         ma, mb = round(ra * 2**shift), round(rb * 2**shift)
         c = (q.zero << shift) - a.zero * ma - b.zero * mb + ((1 << shift) >> 1)
-        ctx.emit("add_i8", node, **common, ma=ma, mb=mb, c=c, shift=shift)
+        ctx.emit("add_i8", node, a=x.tensor, b=y.tensor, y=output.tensor, **numbers,
+                 ma=ma, mb=mb, c=c, shift=shift)
     elif node.op_type == "Mul":
         constants = requantize_constants(
-            np.array([a.scale * b.scale / q.scale]), np.array([float(q.zero)]), np.array([255 * 255]))
-        ctx.emit("mul_i8", node, **common, a_zero=a.zero, b_zero=b.zero, m=int(constants.m[0]),
-                 c=int(constants.c[0]), shift=int(constants.shift))
+            np.array([a.scale * b.scale / q.scale]),
+            np.array([float(q.zero)]),
+            np.array([255 * 255]),
+        )
+        ctx.emit("mul_i8", node, a=x.tensor, b=y.tensor, y=output.tensor, **numbers,
+                 a_zero=a.zero, b_zero=b.zero, m=int(constants.m[0]), c=int(constants.c[0]),
+                 shift=int(constants.shift))
     else:
         ratio = a.scale / (b.scale * q.scale)
         shift = 0
@@ -248,22 +283,22 @@ def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: 
             shift += 1
         if ratio * 2**shift >= 2**31:
             return False
-        ctx.emit("div_i8", node, **common, a_zero=a.zero, b_zero=b.zero,
-                 m=round(ratio * 2**shift), zero=q.zero, shift=shift)
+        ctx.emit("div_i8", node, a=x.tensor, b=y.tensor, y=output.tensor, **numbers,
+                 a_zero=a.zero, b_zero=b.zero, m=round(ratio * 2**shift), zero=q.zero, shift=shift)
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, node)
     return True
 
 
-def _binary_loops(ctx: Lowering, node: ir.Node, operands: list[Buffer], shape: Shape) -> tuple[
-        dict[str, OperandValue], Layout, list[Buffer]]:
-    """Loop operands for two buffers that broadcast to `shape`, the output's layout, the buffers."""
-    full = [buffer for buffer in operands if buffer.layout.shape == shape]
+def _binary_loops(ctx: Lowering, node: ir.Node, buffers: list[Buffer], shape: Shape) -> tuple[
+        dict[str, int], Layout, list[Buffer]]:
+    """Loop operands for two buffers that broadcast to `shape`, the result's layout, buffers."""
+    full = [buffer for buffer in buffers if buffer.layout.shape == shape]
     layout = full[0].layout if full else Layout.row_major(shape)
     if len(full) == 2 and full[0].layout.is_row_major and not full[1].layout.is_row_major:
         layout = full[1].layout
 
-    def nest_of(buffers: list[Buffer], target: Layout) -> dict[str, OperandValue] | None:
+    def nest_of(target: Layout) -> dict[str, int] | None:
         ranked = [_with_rank(b.layout, len(shape)) for b in buffers]
         nest = loops(shape, [*ranked, target], 2)
         padded = None if nest is None else nest.padded(RANK)
@@ -275,14 +310,14 @@ def _binary_loops(ctx: Lowering, node: ir.Node, operands: list[Buffer], shape: S
             **{f"bs{i}": s for i, s in enumerate(padded.strides[1])},
         }
 
-    found = nest_of(operands, layout)
+    found = nest_of(layout)
     if found is None:
         layout = Layout.row_major(shape)
-        operands = [ctx.row_major(buffer, node) for buffer in operands]
-        found = nest_of(operands, layout)
+        buffers = [ctx.row_major(buffer, node) for buffer in buffers]
+        found = nest_of(layout)
     if found is None:
         raise Unsupported(f"broadcasting over more than {RANK} dimensions")
-    return found, layout, operands
+    return found, layout, buffers
 
 
 def _with_rank(layout: Layout, rank: int) -> Layout:
@@ -294,7 +329,9 @@ def emit_binary(ctx: Lowering, node: ir.Node, op: int, a: Buffer, b: Buffer, sha
     """One float32 elementwise instruction."""
     nest, layout, (a, b) = _binary_loops(ctx, node, [a, b], shape)
     output = ctx.new(name, DType.F32, layout)
-    ctx.emit("binary_f32", node, a=a.tensor, b=b.tensor, y=output.tensor, op=op, lo=lo, hi=hi, **nest)
+    ctx.emit(
+        "binary_f32", node, a=a.tensor, b=b.tensor, y=output.tensor, op=op, lo=lo, hi=hi, **nest
+    )
     return output
 
 
@@ -302,8 +339,8 @@ def _float_buffer(ctx: Lowering, node: ir.Node, name: str = "", lo: float = -np.
                   hi: float = np.inf) -> Buffer:
     shape = ctx.shape(node.outputs[0])
     name = name or node.outputs[0].name or "y"
-    result = ctx.floats(node.inputs[0], node)
-    for place, value in enumerate(node.inputs[1:], start=1):
+    result = ctx.floats(required_input(node, 0), node)
+    for place, value in enumerate(operands(node)[1:], start=1):
         last = place == len(node.inputs) - 1
         between = tuple(np.broadcast_shapes(result.layout.shape, ctx.shape(value)))
         result = emit_binary(ctx, node, _OPS[node.op_type], result, ctx.floats(value, node),

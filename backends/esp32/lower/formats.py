@@ -9,9 +9,10 @@ import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import DTYPES, Lowering, Quantization, Unsupported
 from ternc.backends.esp32.lower.elementwise import quantize_affine
-from ternc.backends.esp32.lower.forms import Affine, Buffer, Codes, Constant, Scaled, Table
-from ternc.backends.esp32.lower.registry import attr_int, operator
-from ternc.backends.esp32.lower.unary import emit_table
+from ternc.backends.esp32.lower.forms import STORED, Affine, Buffer, Codes, Constant, Scaled, Table
+from ternc.backends.esp32.lower.nodes import attr_int, optional_input, required_input
+from ternc.backends.esp32.lower.registry import operator
+from ternc.backends.esp32.lower.unary import emit_table, stored_as_int8, stored_as_uint8
 from ternc.backends.esp32.program import DType
 
 
@@ -21,14 +22,14 @@ def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
     q = ctx.quantization(node)
     if q is None:
         raise Unsupported(
-            "QuantizeLinear must be per tensor with constant scale and zero point, to 8 bits or fewer",
-            help="quantize activations per tensor; weights may be per channel")
-    form = ctx.form(node.inputs[0])
+            "QuantizeLinear needs one constant scale and zero point, to 8 bits or fewer",
+            help="quantize activations per tensor; weights may be per channel",
+        )
+    form = ctx.form(required_input(node, 0))
     value, q = _with_clip(ctx, node, q)
     if isinstance(form, (Scaled, Table)):
         codes = q.codes(form.table())
-        stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
-        if np.array_equal(codes, stored):
+        if np.array_equal(codes, STORED):
             ctx.bind(value, Buffer(form.buffer.tensor, form.buffer.layout, q.offset))
         else:
             ctx.bind(value, emit_table(ctx, node, form.buffer, codes, q.offset, value))
@@ -36,7 +37,7 @@ def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
     if isinstance(form, Affine):
         quantize_affine(ctx, node, form, value, q)
         return
-    x = ctx.buffer(node.inputs[0])
+    x = ctx.buffer(required_input(node, 0))
     if x.tensor.dtype is DType.I8:  # a graph input that is taken as integers already
         ctx.bind(value, x)
         return
@@ -49,7 +50,7 @@ def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
 def _with_clip(ctx: Lowering, node: ir.Node, q: Quantization) -> tuple[ir.Value, Quantization]:
     """The quantization narrowed by the integer Clip that follows, and the value it makes."""
     clip = ctx.integer_clip(node.outputs[0])
-    x = ctx.form_or_none(node.inputs[0])
+    x = ctx.form_or_none(required_input(node, 0))
     if clip is None or (isinstance(x, Buffer) and x.tensor.dtype is DType.I8):
         return node.outputs[0], q
     clip_node, lo, hi = clip
@@ -62,11 +63,12 @@ def _with_clip(ctx: Lowering, node: ir.Node, q: Quantization) -> tuple[ir.Value,
 @operator("DequantizeLinear", int8="constants per tensor or channel; activations per tensor")
 def lower_dequantize(ctx: Lowering, node: ir.Node) -> None:
     """DequantizeLinear: nothing is computed until somebody needs the real values."""
-    scale = ctx.constant(node.inputs[1])
-    zero = ctx.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
-    if scale is None or (zero is None and len(node.inputs) > 2 and node.inputs[2]):
+    scale = ctx.constant(required_input(node, 1))
+    zero_value = optional_input(node, 2)
+    zero = ctx.constant(zero_value)
+    if scale is None or (zero is None and zero_value is not None):
         raise Unsupported("DequantizeLinear with a scale or zero point computed at run time")
-    form = ctx.form(node.inputs[0])
+    form = ctx.form(required_input(node, 0))
     output = node.outputs[0]
     axis = attr_int(node, "axis", 1)
     if isinstance(form, Constant):
@@ -75,18 +77,27 @@ def lower_dequantize(ctx: Lowering, node: ir.Node) -> None:
     if not isinstance(form, Buffer) or scale.size != 1:
         raise Unsupported("DequantizeLinear of an activation must be per tensor")
     if form.tensor.dtype is DType.U8:
-        values = np.arange(256, dtype=np.int64) - 128
-        form = emit_table(ctx, node, form, values, 128)
-        ctx.forms[node.inputs[0]] = form
+        form = stored_as_int8(ctx, node, form)
+        ctx.forms[required_input(node, 0)] = form
     if form.tensor.dtype is not DType.I8:
-        raise Unsupported(f"DequantizeLinear of {node.inputs[0].dtype}", code="TC0104")
-    real_scale, real_zero = float(scale.reshape(-1)[0]), 0 if zero is None else int(zero.reshape(-1)[0])
+        raise Unsupported(f"DequantizeLinear of {required_input(node, 0).dtype}", code="TC0104")
+    real_scale, real_zero = (
+        float(scale.reshape(-1)[0]),
+        0 if zero is None else int(zero.reshape(-1)[0]),
+    )
     source = form
 
     def compute() -> Buffer:
         y = ctx.new(output.name or "y", DType.F32, source.layout)
-        ctx.emit("dequantize_i8", node, x=source.tensor, y=y.tensor, count=prod(source.layout.shape),
-                 scale=real_scale, zero=real_zero - source.offset)
+        ctx.emit(
+            "dequantize_i8",
+            node,
+            x=source.tensor,
+            y=y.tensor,
+            count=prod(source.layout.shape),
+            scale=real_scale,
+            zero=real_zero - source.offset,
+        )
         return y
 
     ctx.bind(output, Scaled(source, compute, scale=real_scale, zero=real_zero - source.offset))
@@ -118,10 +129,7 @@ def lower_cast(ctx: Lowering, node: ir.Node) -> None:
     if output.dtype not in DTYPES:
         raise Unsupported(f"Cast to {output.dtype}", code="TC0104")
     target = DTYPES[output.dtype]
-    x = ctx.buffer(node.inputs[0])
-    if x.offset:
-        x = emit_table(ctx, node, x, np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64) + x.offset,
-                       0, node.inputs[0], DType.U8)
+    x = stored_as_uint8(ctx, node, ctx.buffer(required_input(node, 0)))
     if x.tensor.dtype is target:
         ctx.bind(output, x)
         return

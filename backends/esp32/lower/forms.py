@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from ternc.backends.esp32.program import Tensor
 FloatArray = npt.NDArray[np.float32]
 WideArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+STORED: Final = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
+"""The stored integer of each byte, by the byte read as unsigned: the order of tables."""
 
 
 @dataclass(eq=False, slots=True)
@@ -88,8 +92,9 @@ class Scaled(Lazy):
 
     def table(self) -> FloatArray:
         """The real value of each stored byte -128..127, by the byte read as unsigned."""
-        stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int32)
-        return ((stored - self.zero).astype(np.float32) * np.float32(self.scale)).astype(np.float32)
+        return ((STORED - self.zero).astype(np.float32) * np.float32(self.scale)).astype(
+            np.float32
+        )
 
 
 @dataclass(eq=False, slots=True)

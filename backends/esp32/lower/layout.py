@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Shape = tuple[int, ...]
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Layout:
     def permuted(shape: Shape, physical: Shape) -> Layout:
         """`shape` held with its logical axes in the order `physical`, outermost first."""
         plain = Layout.row_major(shape)
-        index = {axis: place for place, axis in enumerate(a for a, d in enumerate(shape) if d != 1)}
+        index = {
+            axis: place for place, axis in enumerate(a for a, d in enumerate(shape) if d != 1)
+        }
         return Layout(plain.axes, tuple(index[axis] for axis in physical if shape[axis] != 1))
 
     @staticmethod
@@ -123,7 +127,9 @@ class Layout:
         for axis in perm:
             for atom in self.axis_atoms(axis):
                 renumber[atom] = len(renumber)
-        return Layout(tuple(self.axes[axis] for axis in perm), tuple(renumber[a] for a in self.order))
+        return Layout(
+            tuple(self.axes[axis] for axis in perm), tuple(renumber[a] for a in self.order)
+        )
 
     def split(self, targets: list[list[int]]) -> Layout:
         """Splits each atom into the given factors (outermost first)."""
@@ -169,11 +175,11 @@ class Layout:
         assert not self.axes[axis]
         return Layout(self.axes[:axis] + self.axes[axis + 1 :], self.order)
 
-    def to_physical(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def to_physical(self, array: npt.NDArray[_T]) -> npt.NDArray[_T]:
         """`array` (logical shape) with its elements in physical order, flat."""
         return np.ascontiguousarray(array.reshape(self.atoms).transpose(self.order)).reshape(-1)
 
-    def to_logical(self, flat: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def to_logical(self, flat: npt.NDArray[_T]) -> npt.NDArray[_T]:
         """The inverse of `to_physical`, in the logical shape."""
         inverse = tuple(int(i) for i in np.argsort(self.order))
         return flat.reshape(self.physical_shape).transpose(inverse).reshape(self.shape)

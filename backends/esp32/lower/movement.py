@@ -8,12 +8,28 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from ternc.backends.esp32.lower.context import Lowering, Unsupported
-from ternc.backends.esp32.lower.forms import Affine, Buffer, Constant, Form, Scaled, Table
-from ternc.backends.esp32.lower.layout import Layout, Shape
-from ternc.backends.esp32.lower.registry import (
-    attr_int, attr_ints, attr_str, operator, optional_input,
+from ternc.backends.esp32.lower.context import Lowering, Quantization, Unsupported
+from ternc.backends.esp32.lower.forms import (
+    STORED,
+    Affine,
+    Buffer,
+    Codes,
+    Constant,
+    Form,
+    Scaled,
+    Table,
 )
+from ternc.backends.esp32.lower.layout import Layout, Shape
+from ternc.backends.esp32.lower.nodes import (
+    attr_int,
+    attr_ints,
+    attr_str,
+    operands,
+    optional_input,
+    required_input,
+)
+from ternc.backends.esp32.lower.registry import operator
+from ternc.backends.esp32.lower.unary import emit_table, stored_as_int8
 from ternc.backends.esp32.program import DType
 
 _VIEWS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
@@ -24,7 +40,7 @@ def lower_view(ctx: Lowering, node: ir.Node) -> None:
     """Views: the same buffer under another layout."""
     if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
         raise Unsupported(f"{node.op_type} with a second output")
-    value, output = node.inputs[0], node.outputs[0]
+    value, output = required_input(node, 0), node.outputs[0]
     target = ctx.shape(output)
     form = ctx.form(value)
 
@@ -48,14 +64,16 @@ def _mapped(ctx: Lowering, form: Form, view: Callable[[Buffer], Buffer],
         return view(form)
     if isinstance(form, Scaled):
         source = form
-        return Scaled(view(form.buffer), lambda: view(source.floats()), scale=form.scale, zero=form.zero)
+        return Scaled(
+            view(form.buffer), lambda: view(source.floats()), scale=form.scale, zero=form.zero
+        )
     if isinstance(form, Table):
         table = form
         return Table(view(form.buffer), lambda: view(table.floats()), values=form.values)
     if isinstance(form, Affine):
         return view(form.floats())
     assert constant is not None
-    return view(ctx.buffer(node.inputs[0]))
+    return view(ctx.buffer(required_input(node, 0)))
 
 
 def _moved(ctx: Lowering, value: ir.Value) -> tuple[Buffer, Callable[[Buffer], Form]]:
@@ -74,7 +92,7 @@ def _moved(ctx: Lowering, value: ir.Value) -> tuple[Buffer, Callable[[Buffer], F
             return Scaled(buffer, compute, scale=scale, zero=zero)
 
         return form.buffer, wrap
-    return ctx.buffer(value), lambda buffer: buffer
+    return ctx.buffer(value), _as_it_is
 
 
 def _node_of(value: ir.Value) -> ir.Node:
@@ -86,7 +104,7 @@ def _node_of(value: ir.Value) -> ir.Node:
 @operator("Slice", int8="moves bytes")
 def lower_slice(ctx: Lowering, node: ir.Node) -> None:
     """Slice with constant bounds, any steps."""
-    shape, out = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    shape, out = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     arrays = [ctx.constant(optional_input(node, place)) for place in range(1, 5)]
     if arrays[0] is None or arrays[1] is None:
         raise Unsupported("Slice with bounds computed at run time")
@@ -98,7 +116,9 @@ def lower_slice(ctx: Lowering, node: ir.Node) -> None:
         start = start + shape[axis] if start < 0 else start
         corner[axis] = min(max(start, 0), shape[axis] - (step < 0))
         step_of[axis] = step
-    _extract(ctx, node, node.inputs[0], node.outputs[0], out, tuple(corner), tuple(step_of))
+    _extract(
+        ctx, node, required_input(node, 0), node.outputs[0], out, tuple(corner), tuple(step_of)
+    )
 
 
 def _extract(ctx: Lowering, node: ir.Node, value: ir.Value, output: ir.Value, out: Shape,
@@ -128,14 +148,14 @@ def _resized(layout: Layout, out: Shape) -> Layout | None:
 @operator("Split", int8="moves bytes")
 def lower_split(ctx: Lowering, node: ir.Node) -> None:
     """Split along one axis."""
-    shape = ctx.shape(node.inputs[0])
+    shape = ctx.shape(required_input(node, 0))
     axis = attr_int(node, "axis", 0) % len(shape)
     position = 0
     for output in node.outputs:
         out = ctx.shape(output)
         corner = tuple(position if i == axis else 0 for i in range(len(shape)))
         if output.uses() or output.is_graph_output():
-            _extract(ctx, node, node.inputs[0], output, out, corner, (1,) * len(shape))
+            _extract(ctx, node, required_input(node, 0), output, out, corner, (1,) * len(shape))
         position += out[axis]
 
 
@@ -144,36 +164,24 @@ def lower_concat(ctx: Lowering, node: ir.Node) -> None:
     """Concat along one axis; quantized operands are brought to the output's scale first."""
     out = ctx.shape(node.outputs[0])
     axis = attr_int(node, "axis", 0) % len(out)
-    forms = [ctx.form(value) for value in node.inputs]
+    values = operands(node)
+    forms = [ctx.form(value) for value in values]
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     output = node.outputs[0]
-    offset = 0
-    if q is not None and all(isinstance(form, (Scaled, Table, Constant)) for form in forms):
-        from ternc.backends.esp32.lower.unary import emit_table
-
-        buffers = []
-        stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
-        for value, form in zip(node.inputs, forms, strict=True):
-            if isinstance(form, Constant):
-                codes = q.codes(form.array.astype(np.float32)).astype(np.int8)
-                buffers.append(ctx.store_constant(f"{value.name}:codes", codes))
-                continue
-            assert isinstance(form, (Scaled, Table))
-            codes = q.codes(form.table())
-            same = np.array_equal(codes, stored)
-            buffers.append(form.buffer if same else emit_table(ctx, node, form.buffer, codes, q.offset, value))
-        output, offset = epilogue.value, q.offset
+    if q is not None and all(isinstance(form, (Scaled, Table, Constant, Codes)) for form in forms):
+        buffers = [_requantized(ctx, node, value, q) for value in values]
+        output = epilogue.value
         ctx.absorb(epilogue, node)
-    elif all(isinstance(form, Buffer) and form.tensor.dtype is DType.I8 for form in forms):
-        buffers = [form for form in forms if isinstance(form, Buffer)]
-        offset = buffers[0].offset
-        assert all(buffer.offset == offset for buffer in buffers)
     else:
-        buffers = [ctx.buffer(value) if not isinstance(form, (Scaled, Table, Affine))
-                   else ctx.floats(value, node) for value, form in zip(node.inputs, forms, strict=True)]
-    layouts = [layout for buffer in buffers if (layout := _resized(buffer.layout, out)) is not None]
+        buffers = [ctx.buffer(value) if isinstance(form, (Buffer, Constant, Codes))
+                   else ctx.floats(value, node) for value, form in zip(values, forms, strict=True)]
+        buffers = _alike(ctx, node, buffers)
+    layouts = [
+        layout for buffer in buffers if (layout := _resized(buffer.layout, out)) is not None
+    ]
     layout = next((each for each in layouts if not each.is_row_major), Layout.row_major(out))
+    offset = buffers[0].offset if q is None or output is node.outputs[0] else q.offset
     target = ctx.new(output.name or "y", buffers[0].tensor.dtype, layout, offset)
     position = 0
     for buffer in buffers:
@@ -188,17 +196,46 @@ def lower_concat(ctx: Lowering, node: ir.Node) -> None:
     ctx.bind(output, target)
 
 
+def _requantized(ctx: Lowering, node: ir.Node, value: ir.Value, q: Quantization) -> Buffer:
+    """The stored integers of a real operand at the scale of the result."""
+    form = ctx.form(value)
+    if isinstance(form, (Scaled, Table)):
+        codes = q.codes(form.table())
+        if np.array_equal(codes, STORED):
+            return form.buffer
+        return emit_table(ctx, node, form.buffer, codes, q.offset, value)
+    array = ctx.constant(value)
+    assert array is not None
+    codes = q.codes(array.astype(np.float32))
+    return ctx.store_constant(f"{value.name}:codes", codes.astype(np.int8))
+
+
+def _alike(ctx: Lowering, node: ir.Node, buffers: list[Buffer]) -> list[Buffer]:
+    """The operands with the element type and offset of the first that is no constant.
+
+    uint8 is held as such (a graph input, a constant) or as int8 with an offset (a result).
+    """
+    kinds = {(buffer.tensor.dtype, buffer.offset) for buffer in buffers}
+    if len(kinds) == 1:
+        return buffers
+    if not {dtype for dtype, _ in kinds} <= {DType.I8, DType.U8}:
+        raise Unsupported("operands of different element types", code="TC0104")
+    return [stored_as_int8(ctx, node, buffer) for buffer in buffers]
+
+
 @operator("Expand", int8="moves bytes")
 def lower_expand(ctx: Lowering, node: ir.Node) -> None:
     """Expand (broadcast) to a constant shape."""
     out = ctx.shape(node.outputs[0])
-    source, wrap = _moved(ctx, node.inputs[0])
+    source, wrap = _moved(ctx, required_input(node, 0))
     axes = ((),) * (len(out) - len(source.layout.axes)) + source.layout.axes
     source = Buffer(source.tensor, Layout(axes, source.layout.order), source.offset)
     if source.layout.shape == out:
         ctx.bind(node.outputs[0], wrap(source))
         return
-    target = ctx.new(node.outputs[0].name or "y", source.tensor.dtype, Layout.row_major(out), source.offset)
+    target = ctx.new(
+        node.outputs[0].name or "y", source.tensor.dtype, Layout.row_major(out), source.offset
+    )
     ctx.copy(node, source, target, out)
     ctx.bind(node.outputs[0], wrap(target))
 
@@ -206,8 +243,8 @@ def lower_expand(ctx: Lowering, node: ir.Node) -> None:
 @operator("Pad", int8="moves bytes; the constant is quantized")
 def lower_pad(ctx: Lowering, node: ir.Node) -> None:
     """Pad: constant, edge and reflect, also negative."""
-    shape, out = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
-    pads_array = ctx.constant(node.inputs[1])
+    shape, out = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
+    pads_array = ctx.constant(required_input(node, 1))
     if pads_array is None:
         raise Unsupported("Pad with amounts computed at run time")
     rank = len(shape)
@@ -218,41 +255,54 @@ def lower_pad(ctx: Lowering, node: ir.Node) -> None:
         before[axis] = int(pads_array[place])
         after[axis] = int(pads_array[place + len(axes)])
     mode = attr_str(node, "mode", "constant")
-    source, wrap = _moved(ctx, node.inputs[0])
+    source, wrap = _moved(ctx, required_input(node, 0))
     if mode == "constant":
-        form = ctx.form(node.inputs[0])
-        fill = ctx.constant(optional_input(node, 2))
-        real = 0.0 if fill is None else float(np.asarray(fill).reshape(-1)[0])
-        target = _padded(ctx, node, source, out, before, after)
-        bits = _fill_bits(real, source, form if isinstance(form, Scaled) else None)
-        start = ctx.program.instructions.pop() if prod(out) else None
-        ctx.emit("fill", node, y=target.tensor, size=target.tensor.dtype.size, value=bits, count=prod(out))
-        if start is not None:
-            ctx.program.instructions.append(start)
+        form = ctx.form(required_input(node, 0))
+        fill_value = optional_input(node, 2)
+        fill = ctx.constant(fill_value)
+        if fill_value is not None and fill is None:
+            raise Unsupported("Pad with a value computed at run time")
+        real = 0.0 if fill is None else float(fill.reshape(-1)[0])
+        if isinstance(form, Scaled) and not _representable(real, form):
+            source, wrap = ctx.floats(required_input(node, 0), node), _as_it_is
+        target = _padded(ctx, node, source, out, before, after,
+                         _fill_bits(real, source, form if wrap is not _as_it_is else None))
     else:
         target = _mirrored(ctx, node, source, before, after, mode)
     ctx.bind(node.outputs[0], wrap(target))
 
 
-def _fill_bits(real: float, source: Buffer, scaled: Scaled | None) -> int:
-    if scaled is not None:
-        code = int(np.clip(np.rint(real / scaled.scale) + scaled.zero, -128, 127))
-        return code & 0xFF
+def _as_it_is(buffer: Buffer) -> Form:
+    return buffer
+
+
+def _representable(real: float, form: Scaled) -> bool:
+    """Whether a stored integer stands for exactly this number."""
+    return bool(np.any(form.table() == np.float32(real)))
+
+
+def _fill_bits(real: float, source: Buffer, form: Form | None) -> int:
+    """The bytes of the fill value as the buffer holds it."""
+    if isinstance(form, Scaled):
+        return int(np.flatnonzero(form.table() == np.float32(real))[0])
     if source.tensor.dtype is DType.F32:
-        return int(np.float32(real).view(np.uint32))
+        return int.from_bytes(np.float32(real).tobytes(), "little")
     return (int(real) - source.offset) & (2 ** (8 * source.tensor.dtype.size) - 1)
 
 
 def _padded(ctx: Lowering, node: ir.Node, source: Buffer, out: Shape, before: list[int],
-            after: list[int]) -> Buffer:
-    """A new buffer of shape `out` with the source copied to its place (the border is unset)."""
+            after: list[int], bits: int) -> Buffer:
+    """A new buffer of shape `out`, filled, with the source copied to its place."""
     layout = _resized(source.layout, out)
     if layout is None:
         source = ctx.row_major(source, node)
         layout = Layout.row_major(out)
     target = ctx.new(node.outputs[0].name or "y", source.tensor.dtype, layout, source.offset)
     size = source.layout.shape
-    box = tuple(d + min(b, 0) + min(a, 0) for d, b, a in zip(size, before, after, strict=True))
+    box = tuple(max(d + min(b, 0) + min(a, 0), 0)
+                for d, b, a in zip(size, before, after, strict=True))
+    ctx.emit("fill", node, y=target.tensor, size=target.tensor.dtype.size, value=bits,
+             count=prod(out))
     ctx.copy(node, source, target, box, source_at=tuple(max(-b, 0) for b in before),
              target_at=tuple(max(b, 0) for b in before))
     return target
@@ -263,46 +313,59 @@ def _mirrored(ctx: Lowering, node: ir.Node, source: Buffer, before: list[int], a
     """Pads one axis after the other by copies of the edge or of the mirrored inside."""
     if mode not in ("edge", "reflect"):
         raise Unsupported(f"Pad in mode {mode}")
+    if min(*before, *after) < 0:
+        raise Unsupported(f"Pad by negative amounts in mode {mode}", help="crop with Slice")
     result = source
+    rank = len(source.layout.axes)
     for axis, (front, back) in enumerate(zip(before, after, strict=True)):
         if front == 0 and back == 0:
             continue
         size = result.layout.shape
-        if mode == "reflect" and max(front, back) >= size[axis]:
-            raise Unsupported("Pad by reflection of more than the axis holds")
+        if size[axis] == 0 or (mode == "reflect" and max(front, back) >= size[axis]):
+            raise Unsupported(f"Pad in mode {mode} by more than the axis holds")
         result = ctx.row_major(result, node)
-        out = tuple(d + front + back if i == axis else d for i, d in enumerate(size))
-        target = ctx.new(f"{node.outputs[0].name}:{axis}", source.tensor.dtype, Layout.row_major(out), source.offset)
-        at = lambda position: tuple(position if i == axis else 0 for i in range(len(size)))  # noqa: B023,E731
-        ctx.copy(node, result, target, size, target_at=at(front))
-        for start, count, place in ((front, front, 0), (size[axis] - 2, back, front + size[axis])):
-            if count == 0:
-                continue
-            box = tuple(count if i == axis else d for i, d in enumerate(size))
-            if mode == "reflect":
-                steps = tuple(-1 if i == axis else 1 for i in range(len(size)))
-                ctx.copy(node, result, target, box, source_at=at(start), target_at=at(place), steps=steps)
-            else:
+        out = _with_dim(size, axis, size[axis] + front + back)
+        target = ctx.new(f"{node.outputs[0].name}:{axis}", source.tensor.dtype,
+                         Layout.row_major(out), source.offset)
+        ctx.copy(node, result, target, size, target_at=_corner(rank, axis, front))
+        ends = ((front, front, 0), (size[axis] - 2, back, front + size[axis]))
+        for start, count, place in ends:
+            if mode == "reflect" and count:
+                steps = tuple(-1 if i == axis else 1 for i in range(rank))
+                ctx.copy(node, result, target, _with_dim(size, axis, count), steps=steps,
+                         source_at=_corner(rank, axis, start),
+                         target_at=_corner(rank, axis, place))
+            for k in range(count if mode == "edge" else 0):
                 edge = 0 if place == 0 else size[axis] - 1
-                for k in range(count):
-                    line = tuple(1 if i == axis else d for i, d in enumerate(size))
-                    ctx.copy(node, result, target, line, source_at=at(edge), target_at=at(place + k))
+                ctx.copy(node, result, target, _with_dim(size, axis, 1),
+                         source_at=_corner(rank, axis, edge),
+                         target_at=_corner(rank, axis, place + k))
         result = target
     return result
+
+
+def _with_dim(shape: Shape, axis: int, dim: int) -> Shape:
+    return tuple(dim if i == axis else d for i, d in enumerate(shape))
+
+
+def _corner(rank: int, axis: int, position: int) -> Shape:
+    return tuple(position if i == axis else 0 for i in range(rank))
 
 
 @operator("Gather", int8="moves bytes")
 def lower_gather(ctx: Lowering, node: ir.Node) -> None:
     """Gather along one axis by constant or computed indices."""
-    shape, out = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    shape, out = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     axis = attr_int(node, "axis", 0) % len(shape)
-    source, wrap = _moved(ctx, node.inputs[0])
+    source, wrap = _moved(ctx, required_input(node, 0))
     source = ctx.row_major(source, node)
-    indices = ctx.row_major(ctx.buffer(node.inputs[1]), node)
+    indices = ctx.row_major(ctx.buffer(required_input(node, 1)), node)
     if indices.tensor.dtype is not DType.I32:
         raise Unsupported("Gather with indices that are not integers", code="TC0104")
-    target = ctx.new(node.outputs[0].name or "y", source.tensor.dtype, Layout.row_major(out), source.offset)
+    target = ctx.new(
+        node.outputs[0].name or "y", source.tensor.dtype, Layout.row_major(out), source.offset
+    )
     ctx.emit("gather", node, x=source.tensor, indices=indices.tensor, y=target.tensor,
              size=source.tensor.dtype.size, outer=prod(shape[:axis]), axis=shape[axis],
-             inner=prod(shape[axis + 1 :]), n_indices=prod(ctx.shape(node.inputs[1])))
+             inner=prod(shape[axis + 1 :]), n_indices=prod(ctx.shape(required_input(node, 1))))
     ctx.bind(node.outputs[0], wrap(target))

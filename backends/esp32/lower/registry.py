@@ -29,7 +29,9 @@ class Operator:
 OPERATORS: dict[str, Operator] = {}
 
 
-def operator(*names: str, int8: str = "", note: str = "") -> Callable[[LowerFunction], LowerFunction]:
+def operator(
+    *names: str, int8: str = "", note: str = ""
+) -> Callable[[LowerFunction], LowerFunction]:
     """Registers a lowering function for ONNX operators of the default domain."""
 
     def register(function: LowerFunction) -> LowerFunction:
@@ -39,32 +41,3 @@ def operator(*names: str, int8: str = "", note: str = "") -> Callable[[LowerFunc
         return function
 
     return register
-
-
-def attr_int(node: ir.Node, name: str, default: int) -> int:
-    """An integer attribute."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_int()
-
-
-def attr_float(node: ir.Node, name: str, default: float) -> float:
-    """A float attribute."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_float()
-
-
-def attr_ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    """An attribute that is a list of integers."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else tuple(int(i) for i in attribute.as_ints())
-
-
-def attr_str(node: ir.Node, name: str, default: str) -> str:
-    """A string attribute."""
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_string()
-
-
-def optional_input(node: ir.Node, index: int) -> ir.Value | None:
-    """An input that may be absent."""
-    return node.inputs[index] if index < len(node.inputs) else None

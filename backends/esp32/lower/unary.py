@@ -12,10 +12,9 @@ import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Lowering, Unsupported
 from ternc.backends.esp32.lower.elementwise import as_affine
-from ternc.backends.esp32.lower.forms import Affine, Buffer, Scaled, Table
-from ternc.backends.esp32.lower.registry import (
-    attr_float, attr_str, operator,
-)
+from ternc.backends.esp32.lower.forms import STORED, Affine, Buffer, Scaled, Table
+from ternc.backends.esp32.lower.nodes import attr_float, attr_str, required_input
+from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.program import DType, OperandValue
 
 Wide = npt.NDArray[np.float64]
@@ -93,15 +92,19 @@ _WITH_ATTRIBUTES = {
 @operator(*_FIXED, *_WITH_ATTRIBUTES, int8="one 256-byte table")
 def lower_unary(ctx: Lowering, node: ir.Node) -> None:
     """A unary function: lazily on a quantized operand, else one float32 instruction."""
-    unary = _FIXED[node.op_type] if node.op_type in _FIXED else _WITH_ATTRIBUTES[node.op_type](ctx, node)
-    form = ctx.form(node.inputs[0])
+    unary = (
+        _FIXED[node.op_type]
+        if node.op_type in _FIXED
+        else _WITH_ATTRIBUTES[node.op_type](ctx, node)
+    )
+    form = ctx.form(required_input(node, 0))
     output = node.outputs[0]
 
     def compute() -> Buffer:
-        x = ctx.floats(node.inputs[0], node)
+        x = ctx.floats(required_input(node, 0), node)
         y = ctx.new(output.name or "y", DType.F32, x.layout)
-        ctx.emit(unary.instruction, node, x=x.tensor, y=y.tensor, count=prod(ctx.shape(output)),
-                 **unary.operands)
+        ctx.emit(unary.instruction, node, macs=0, weight_nonzeros=None, x=x.tensor, y=y.tensor,
+                 count=prod(ctx.shape(output)), **unary.operands)
         return y
 
     if isinstance(form, (Scaled, Table)):
@@ -125,8 +128,9 @@ def _clip_integers(ctx: Lowering, node: ir.Node, form: Buffer) -> None:
     bounds = ctx.clip_bounds(node)
     if bounds is None:
         raise Unsupported("Clip with bounds that are computed at run time")
-    stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
-    clipped = np.clip(stored, max(bounds[0] - form.offset, -128), min(bounds[1] - form.offset, 127))
+    clipped = np.clip(
+        STORED, max(bounds[0] - form.offset, -128), min(bounds[1] - form.offset, 127)
+    )
     ctx.bind(node.outputs[0], emit_table(ctx, node, form, clipped, form.offset))
 
 
@@ -138,3 +142,18 @@ def emit_table(ctx: Lowering, node: ir.Node, source: Buffer, codes: npt.NDArray[
     ctx.emit("lut_i8", node, x=source.tensor, y=output.tensor, count=prod(source.layout.shape),
              table=ctx.data(f"{node.name}:table", codes, dtype))
     return output
+
+
+def stored_as_int8(ctx: Lowering, node: ir.Node, buffer: Buffer) -> Buffer:
+    """uint8 elements as int8 with an offset of 128."""
+    if buffer.tensor.dtype is not DType.U8:
+        return buffer
+    return emit_table(ctx, node, buffer, np.arange(256, dtype=np.int64) - 128, 128)
+
+
+def stored_as_uint8(ctx: Lowering, node: ir.Node, buffer: Buffer) -> Buffer:
+    """int8 elements with an offset as the uint8 that they stand for."""
+    if not buffer.offset:
+        return buffer
+    return emit_table(ctx, node, buffer, np.clip(STORED + buffer.offset, 0, 255), 0,
+                      dtype=DType.U8)

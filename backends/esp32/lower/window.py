@@ -11,7 +11,8 @@ from ternc.backends.esp32.lower.context import Lowering, Unsupported
 from ternc.backends.esp32.lower.conv import spatial_pair, window_pads
 from ternc.backends.esp32.lower.forms import Buffer, Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
-from ternc.backends.esp32.lower.registry import attr_int, attr_ints, operator, optional_input
+from ternc.backends.esp32.lower.nodes import attr_int, attr_ints, optional_input, required_input
+from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -20,30 +21,49 @@ def _window_numbers(n: int, size: tuple[int, int], channels: int, out: tuple[int
                     kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int],
                     begin: tuple[int, int]) -> dict[str, int]:
     return {
-        "n": n, "in_h": size[0], "in_w": size[1], "channels": channels, "out_h": out[0], "out_w": out[1],
-        "kernel_h": kernel[0], "kernel_w": kernel[1], "stride_h": strides[0], "stride_w": strides[1],
-        "dilation_h": dilations[0], "dilation_w": dilations[1], "pad_top": begin[0], "pad_left": begin[1],
+        "n": n,
+        "in_h": size[0],
+        "in_w": size[1],
+        "channels": channels,
+        "out_h": out[0],
+        "out_w": out[1],
+        "kernel_h": kernel[0],
+        "kernel_w": kernel[1],
+        "stride_h": strides[0],
+        "stride_w": strides[1],
+        "dilation_h": dilations[0],
+        "dilation_w": dilations[1],
+        "pad_top": begin[0],
+        "pad_left": begin[1],
     }
 
 
 @operator("MaxPool", "GlobalMaxPool", int8="on the integers")
 def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
-    """MaxPool: on quantized operands the integers are compared, then rescaled where scales differ."""
+    """MaxPool: on quantized operands the integers are compared."""
     if len(node.outputs) > 1 and node.outputs[1].uses():
         raise Unsupported("MaxPool with an output of indices")
-    x_shape, y_shape = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    x_shape, y_shape = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     numbers, _ = _pool_geometry(node, x_shape, y_shape)
-    form = ctx.form(node.inputs[0])
-    integers = isinstance(form, Scaled) or (isinstance(form, Buffer) and form.tensor.dtype is DType.I8)
+    form = ctx.form(required_input(node, 0))
+    integers = isinstance(form, Scaled) or (
+        isinstance(form, Buffer) and form.tensor.dtype is DType.I8
+    )
     if isinstance(form, Scaled):
         source = form.buffer
     else:
-        source = form if isinstance(form, Buffer) and integers else ctx.floats(node.inputs[0], node)
+        source = (
+            form
+            if isinstance(form, Buffer) and integers
+            else ctx.floats(required_input(node, 0), node)
+        )
     x = ctx.relayout(source, Layout.channels_last(x_shape), node)
     layout = Layout.channels_last(y_shape)
     dtype = DType.I8 if integers else DType.F32
     output = ctx.new(node.outputs[0].name or "y", dtype, layout, source.offset if integers else 0)
-    ctx.emit("maxpool_i8" if integers else "maxpool_f32", node, x=x.tensor, y=output.tensor, **numbers)
+    ctx.emit(
+        "maxpool_i8" if integers else "maxpool_f32", node, x=x.tensor, y=output.tensor, **numbers
+    )
     if isinstance(form, Scaled):
         scale, zero = form.scale, form.zero
 
@@ -66,7 +86,9 @@ def _pool_geometry(node: ir.Node, x_shape: Shape, y_shape: Shape) -> tuple[dict[
         if rank > 2:  # any number of dimensions is one long one
             size = (prod(size),)
         pair = spatial_pair(size, 1)
-        return _window_numbers(x_shape[0], pair, x_shape[1], (1, 1), pair, (1, 1), (1, 1), (0, 0)), (0, 0)
+        return _window_numbers(
+            x_shape[0], pair, x_shape[1], (1, 1), pair, (1, 1), (1, 1), (0, 0)
+        ), (0, 0)
     kernel = attr_ints(node, "kernel_shape", ())
     strides = attr_ints(node, "strides", (1,) * rank)
     dilations = attr_ints(node, "dilations", (1,) * rank)
@@ -80,7 +102,7 @@ def _pool_geometry(node: ir.Node, x_shape: Shape, y_shape: Shape) -> tuple[dict[
 @operator("AveragePool", "GlobalAveragePool", int8="requantized sums")
 def lower_average_pool(ctx: Lowering, node: ir.Node) -> None:
     """AveragePool with both padding conventions."""
-    x_shape, y_shape = ctx.shape(node.inputs[0]), ctx.shape(node.outputs[0])
+    x_shape, y_shape = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     numbers, end = _pool_geometry(node, x_shape, y_shape)
     include = attr_int(node, "count_include_pad", 0)
     _emit_average(ctx, node, Layout.channels_last(x_shape), Layout.channels_last(y_shape), numbers,
@@ -90,7 +112,7 @@ def lower_average_pool(ctx: Lowering, node: ir.Node) -> None:
 @operator("ReduceMean", int8="requantized sums")
 def lower_reduce_mean(ctx: Lowering, node: ir.Node) -> None:
     """ReduceMean over any axes, as one window over the reduced elements."""
-    shape = ctx.shape(node.inputs[0])
+    shape = ctx.shape(required_input(node, 0))
     axes_value = optional_input(node, 1)
     axes_array = ctx.constant(axes_value)
     if axes_value is not None and axes_array is None:
@@ -100,10 +122,12 @@ def lower_reduce_mean(ctx: Lowering, node: ir.Node) -> None:
         axes = tuple(range(len(shape)))
     reduced = sorted({axis % len(shape) for axis in axes})
     if not reduced:
-        ctx.bind(node.outputs[0], ctx.form(node.inputs[0]))
+        ctx.bind(node.outputs[0], ctx.form(required_input(node, 0)))
         return
-    form = ctx.form(node.inputs[0])
-    x_layout = (form.buffer if isinstance(form, Scaled) else ctx.floats(node.inputs[0], node)).layout
+    form = ctx.form(required_input(node, 0))
+    x_layout = (
+        form.buffer if isinstance(form, Scaled) else ctx.floats(required_input(node, 0), node)
+    ).layout
     found = _reduction(x_layout, reduced) or _reduction(Layout.permuted(shape, (
         *(a for a in range(len(shape)) if a not in reduced), *reduced)), reduced)
     assert found is not None
@@ -116,8 +140,10 @@ def lower_reduce_mean(ctx: Lowering, node: ir.Node) -> None:
 
 
 def _reduction(layout: Layout, reduced: list[int]) -> tuple[Layout, int, int, int, Layout] | None:
-    """(layout, outer, reduced and inner counts, result's layout) where the reduced axes are one
-    physical run, else None."""
+    """The reduction of one physical run, or None where the reduced axes are not one.
+
+    Returns (layout, outer, reduced and inner counts, the result's layout).
+    """
     gone = {atom for axis in reduced for atom in layout.axis_atoms(axis)}
     places = [place for place, atom in enumerate(layout.order) if atom in gone]
     first = places[0] if places else 0
@@ -128,32 +154,58 @@ def _reduction(layout: Layout, reduced: list[int]) -> tuple[Layout, int, int, in
     kept = [atom for atom in range(len(layout.order)) if atom not in gone]
     axes = tuple(() if axis in reduced else atoms for axis, atoms in enumerate(layout.axes))
     order = tuple(kept.index(atom) for atom in layout.order if atom not in gone)
-    return layout, prod(sizes[:first]), prod(sizes[first:after]), prod(sizes[after:]), Layout(axes, order)
+    return (
+        layout,
+        prod(sizes[:first]),
+        prod(sizes[first:after]),
+        prod(sizes[after:]),
+        Layout(axes, order),
+    )
 
 
 def _emit_average(ctx: Lowering, node: ir.Node, x_layout: Layout, y_layout: Layout,
                   numbers: dict[str, int], end: Shape, include: int) -> None:
-    form = ctx.form(node.inputs[0])
+    form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     if isinstance(form, Scaled) and q is not None:
         x = ctx.relayout(form.buffer, x_layout, node)
         window = numbers["kernel_h"] * numbers["kernel_w"]
-        whole = include == 0 and not (numbers["pad_top"] or numbers["pad_left"] or any(end)) and (
-            (numbers["out_h"] - 1) * numbers["stride_h"] + numbers["kernel_h"] <= numbers["in_h"]
-            and (numbers["out_w"] - 1) * numbers["stride_w"] + numbers["kernel_w"] <= numbers["in_w"])
+        whole = (
+            include == 0
+            and not (numbers["pad_top"] or numbers["pad_left"] or any(end))
+            and (
+                (numbers["out_h"] - 1) * numbers["stride_h"] + numbers["kernel_h"]
+                <= numbers["in_h"]
+                and (numbers["out_w"] - 1) * numbers["stride_w"] + numbers["kernel_w"]
+                <= numbers["in_w"]
+            )
+        )
         divisors = np.array([window]) if whole else np.arange(1, window + 1)
         constants = requantize_constants(
             form.scale / q.scale / divisors, np.full(divisors.size, float(q.zero)), divisors * 255)
         output = ctx.new(epilogue.value.name or "y", DType.I8, y_layout, q.offset)
-        ctx.emit("avgpool_i8", node, x=x.tensor, y=output.tensor,
-                 m=ctx.data(f"{node.name}:m", constants.m, DType.I32), **numbers, pad_bottom=end[0],
-                 pad_right=end[1], include_pad=include, x_zero=form.zero, m_count=divisors.size,
-                 c=int(constants.c[0]), shift=int(constants.shift), lo=q.lo, hi=q.hi)
+        ctx.emit(
+            "avgpool_i8",
+            node,
+            x=x.tensor,
+            y=output.tensor,
+            m=ctx.data(f"{node.name}:m", constants.m, DType.I32),
+            **numbers,
+            pad_bottom=end[0],
+            pad_right=end[1],
+            include_pad=include,
+            x_zero=form.zero,
+            m_count=divisors.size,
+            c=int(constants.c[0]),
+            shift=int(constants.shift),
+            lo=q.lo,
+            hi=q.hi,
+        )
         ctx.bind(epilogue.value, output)
         ctx.absorb(epilogue, node)
         return
-    x = ctx.relayout(ctx.floats(node.inputs[0], node), x_layout, node)
+    x = ctx.relayout(ctx.floats(required_input(node, 0), node), x_layout, node)
     output = ctx.new(node.outputs[0].name or "y", DType.F32, y_layout)
     ctx.emit("avgpool_f32", node, x=x.tensor, y=output.tensor, **numbers, pad_bottom=end[0],
              pad_right=end[1], include_pad=include)
