@@ -1,0 +1,75 @@
+"""Adds a program that later runtimes must keep running, with its answers: never replaces one.
+
+    python -m tests.golden.add NAME MODEL.onnx [--calibration X.npz]
+    python -m tests.golden.add NAME operators [--calibration noise]
+
+Writes NAME.tern; NAME.in, the bytes of the inputs of three runs one after the other; and NAME.out,
+those of the outputs. Name it after the release and the model, like 0.1.0-gesture_cnn-int8.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ternc._engine import Model
+from ternc.backends.esp32.decode import PortRecord, decode
+from ternc.backends.esp32.program import DType
+from ternc.compiler import compile as compile_model
+from tests.golden.operators import operators, samples
+
+FOLDER = Path(__file__).resolve().parent
+RUNS = 3
+
+
+def random_input(port: PortRecord, dtype: DType, generator: np.random.Generator) -> bytes:
+    """Values in the range that the models expect."""
+    shape = port.shape
+    if dtype is DType.F32:
+        return generator.normal(size=shape).astype("<f4").tobytes()
+    if dtype is DType.I8:
+        return generator.integers(-128, 128, shape).astype(np.int8).tobytes()
+    raise NotImplementedError(f"an input of {dtype.name}: say here what its values are")
+
+
+def run(blob: bytes, inputs: bytes) -> bytes:
+    """The outputs of every run whose inputs are in `inputs`."""
+    parsed = decode(blob)
+    model = Model(blob)
+    sizes = [parsed.tensors[port.tensor].size for port in parsed.ports if not port.is_output]
+    position, out = 0, b""
+    while position < len(inputs):
+        for place, size in enumerate(sizes):
+            model.write_input(place, inputs[position : position + size])
+            position += size
+        model.run()
+        out += b"".join(model.read_output(place) for place in range(len(model.outputs)))
+    return out
+
+
+def main() -> None:
+    """Compiles, runs and writes the three files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("model", help="an ONNX file, or 'operators' for the one made here")
+    parser.add_argument("--calibration", help="X.npz, or 'noise' for operators")
+    given = parser.parse_args()
+    paths = [FOLDER / f"{given.name}{suffix}" for suffix in (".tern", ".in", ".out")]
+    if any(path.exists() for path in paths):
+        parser.error(f"{given.name} exists; what is released stays: choose another name")
+    compiled = compile_model(
+        operators() if given.model == "operators" else given.model, "esp32c3",
+        calibration_data=samples() if given.calibration == "noise" else given.calibration)
+    parsed, generator = decode(compiled.blob), np.random.default_rng(1)
+    inputs = b"".join(
+        random_input(port, parsed.tensors[port.tensor].dtype, generator)
+        for _ in range(RUNS) for port in parsed.ports if not port.is_output)
+    for path, data in zip(paths, (compiled.blob, inputs, run(compiled.blob, inputs)), strict=True):
+        path.write_bytes(data)
+        print(f"{path.name}: {len(data):,} bytes")
+
+
+if __name__ == "__main__":
+    main()
