@@ -197,3 +197,17 @@ def matching_axis(before: Sequence[int], after: Sequence[int], axis: int) -> int
         if dim == size and math.prod(after[:index]) == outer:
             return index
     return None
+
+
+def name_nodes(graph: ir.Graph) -> None:
+    """Gives every node a name of its own: its first output's where it has none or not alone."""
+    taken = {node.name for node in graph if node.name}
+    seen: set[str] = set()
+    for node in graph:
+        if not node.name or node.name in seen:
+            wanted = next((value.name for value in node.outputs if value.name), node.op_type)
+            name, count = wanted, 1
+            while name in taken or name in seen:
+                name, count = f"{wanted}_{count}", count + 1
+            node.name = name
+        seen.add(node.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
 import onnx_ir as ir
@@ -18,8 +18,13 @@ from ternc.backends.esp32.targets import Target, target_named
 from ternc.compiled import CompiledModel
 from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
 from ternc.passes import front
+from ternc.passes._graph import name_nodes
+from ternc.precision import Precision, apply, checked, held, scheme_name
 
-Activations = Literal["auto", "float32", "int8"]
+if TYPE_CHECKING:
+    from ternc.feeds import Samples
+
+Activations = Literal["auto", "float32", "int8", "dynamic"]
 Weights = Literal["auto", "ternary", "int8", "float32"]
 _C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Observer = Callable[[str, ir.Model], None]  # called with a pass's name and the model after it
@@ -68,7 +73,9 @@ def compile(  # the name of the thing
     model: frontend.Source, target: str = "esp32", *, calibration_data: Any = None,
     activations: Activations = "auto", weights: Weights = "auto", name: str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None, keep: Mapping[str, str] | None = None,
-    calibration_method: str = "minmax", ram: int | None = None, flash: int | None = None,
+    ternarize: bool | str | None = None, max_drop: float | None = None, labels: Any = None,
+    evaluation_data: Any = None, calibration_method: str = "minmax", ram: int | None = None,
+    flash: int | None = None,
     fuse: bool = True, io: Literal["auto", "float"] = "auto",
     io_layout: Literal["model", "nhwc"] = "model", stateful: bool = False,
     verify_passes: bool = False,
@@ -84,12 +91,23 @@ def compile(  # the name of the thing
         calibration_data: .npz path, array, {input name: array with a leading sample axis}, or an
             iterable of feeds; given, a float model becomes int8.
         activations: "auto" (as the model says; int8 with calibration data; else float32),
-            "float32" or "int8" (needs calibration data unless the model is quantized).
+            "float32", "int8" (needs calibration data unless the model is quantized), or "dynamic"
+            (int8 with a scale from the absmax at run time, for want of calibration data).
         weights: "auto" keeps exactly ternary weights ternary, and quantizes the others to int8
-            with calibration data; "float32" keeps them float; "int8" needs calibration data.
+            with calibration data; "ternary" is `ternarize=True`; "int8" makes them int8 without
+            data too, under float32 activations; "float32" keeps weights and activations float.
+        ternarize: make every weight ternary that `keep` does not name. True fits each layer to
+            its output on the calibration data ("reconstruct"), or without data takes the codes of
+            least weight error ("optimal"); a scheme's name gives exactly that scheme's codes.
+        max_drop: choose ternary or int8 weights for each layer, for the smallest program that
+            loses at most this much: points of accuracy against the float model when there are
+            labels, else dB of output SQNR against the int8 model. `.mixed` holds the frontier.
+        labels: class of each sample of the evaluation data, or of the calibration data without
+            it; default what these hold under "labels".
+        evaluation_data: what to measure losses on; default every other calibration sample.
         name: the C prefix; default from the file's name.
         shapes: sizes of inputs whose shape is dynamic, by input name.
-        keep: node name -> "float32": that layer is not quantized.
+        keep: node name -> "float32", "int8" or "ternary": fixes what that layer becomes.
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.
@@ -120,13 +138,17 @@ def compile(  # the name of the thing
 
         observe = PassVerifier(source, diagnostics)
     prepared = prepare(source, shapes=shapes, diagnostics=diagnostics, observe=observe)
+    name_nodes(prepared.model.graph)
     quantized = _is_quantized(prepared.model)
-    _check_options(activations, weights, quantized, calibration_data is not None)
-    keep_float = _kept_float(keep or {}, prepared)
-    if calibration_data is not None and activations != "float32" and not quantized:
-        _quantize(prepared, calibration_data, calibration_method, keep_float, progress)
-        if observe is not None:
-            observe("quantize", prepared.model)  # compared for information: it is lossy
+    precision = Precision(activations, weights, scheme_name(ternarize), keep or {}, max_drop,
+                          calibration_method)
+    checked(precision, prepared.model, data=calibration_data is not None, quantized=quantized)
+    data = _samples(calibration_data, prepared)
+    mixed = apply(
+        prepared.model, precision, diagnostics, data, labels=labels, quantized=quantized,
+        evaluation=_samples(evaluation_data, prepared), progress=progress)
+    if observe is not None and precision.loses(data=data is not None, quantized=quantized):
+        observe("quantize", prepared.model)  # compared for information: it is lossy
     program, absorbed = lower(
         prepared.model, diagnostics, fuse=fuse, io_float=io == "float",
         channels_last_io=io_layout == "nhwc", stateful=stateful)
@@ -135,7 +157,7 @@ def compile(  # the name of the thing
     compiled = CompiledModel(
         name=name or _name_of(model), target=chip, source=source, model=prepared.model,
         program=program, plan=plan, blob=encode(program),
-        diagnostics=diagnostics, folded={**prepared.folded, **absorbed},
+        diagnostics=diagnostics, folded={**prepared.folded, **absorbed}, mixed=mixed,
     )
     _tell_about_floats(compiled, chip, diagnostics)
     if check_fit:
@@ -148,57 +170,11 @@ def _is_quantized(model: ir.Model) -> bool:
     return any(node.op_type == "QuantizeLinear" for node in model.graph)
 
 
-def _check_options(activations: str, weights: str, quantized: bool, data: bool) -> None:
-    if activations not in ("auto", "float32", "int8"):
-        raise UsageError((Diagnostic(
-            "TC0403", f"activations={activations!r} is not one of auto, float32, int8"),))
-    if weights not in ("auto", "ternary", "int8", "float32"):
-        raise UsageError((Diagnostic(
-            "TC0403", f"weights={weights!r} is not one of auto, ternary, int8, float32"),))
-    if activations == "int8" and not (quantized or data):
-        raise UsageError((Diagnostic(
-            "TC0403", "int8 activations need calibration data",
-            help="pass --calibration samples.npz (32 to 256 real samples)"),))
-    if weights == "int8" and not (quantized or data):
-        raise UsageError((Diagnostic(
-            "TC0403", "int8 weights need calibration data",
-            help="pass --calibration samples.npz (32 to 256 real samples)"),))
-    if activations == "float32" and quantized:
-        raise UsageError((Diagnostic(
-            "TC0403", "the model is quantized (it has QuantizeLinear): it runs as it says",
-            help="compile the float model that it was made from"),))
-
-
-def _kept_float(keep: Mapping[str, str], prepared: Prepared) -> frozenset[str]:
-    """The nodes that `keep` names, once every one of them is known to be there."""
-    known = {node.name for node in prepared.model.graph}
-    problems = []
-    for node, precision in sorted(keep.items()):
-        if precision != "float32":
-            problems.append(Diagnostic(
-                "TC0403", f"a layer cannot be kept as {precision!r}", help="only as float32"))
-        elif node not in known:
-            problems.append(Diagnostic("TC0403", f"no node is named {node!r}",
-                                       help="`ternc inspect` lists the nodes"))
-    if problems:
-        raise UsageError(tuple(problems))
-    return frozenset(keep)
-
-
-def _quantize(prepared: Prepared, data: Any, method: str, keep_float: frozenset[str],
-              progress: Callable[[int, int | None], None] | None) -> None:
-    from ternc.calibrate import METHODS, calibrate
+def _samples(data: Any, prepared: Prepared) -> Samples | None:
+    """The samples in `data`, which can be read again and again."""
     from ternc.feeds import input_specs, samples
-    from ternc.passes.quantize import Quantize, tensors_to_observe
 
-    if method not in METHODS:
-        raise UsageError((Diagnostic("TC0403", f"calibration method {method!r} is not one of "
-                                     f"{', '.join(METHODS)}"),))
-    observed = tensors_to_observe(prepared.model, keep_float)
-    feeds = samples(data, input_specs(prepared.model))
-    ranges = calibrate(prepared.model, feeds, observed, method, progress=progress)
-    Quantize(ranges, prepared.diagnostics, keep_float)(prepared.model)
-    prepared.diagnostics.raise_errors()
+    return None if data is None else held(samples(data, input_specs(prepared.model)))
 
 
 def _name_of(model: frontend.Source) -> str:

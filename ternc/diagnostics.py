@@ -46,6 +46,7 @@ CODES: Final[dict[str, str]] = {
     "TC0205": "quantized without calibration data",
     "TC0206": "a pass changed the model's answer",
     "TC0207": "weights were made ternary with loss",
+    "TC0208": "the limit on the loss cannot be held",
     # 03xx: data
     "TC0301": "calibration or validation data does not fit the model",
     # 04xx: the target

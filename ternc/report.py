@@ -57,6 +57,7 @@ def report(compiled: CompiledModel) -> dict[str, Any]:
         "outputs": [_port(port) for port in program.outputs],
         "available": {"ram_bytes": target.sram_bytes, "flash_bytes": target.flash_bytes},
         "latency_ms": {"value": latency.milliseconds, "basis": latency.basis},
+        "mixed_precision": None if compiled.mixed is None else compiled.mixed.to_dict(),
         "diagnostics": [item.to_json() for item in compiled.diagnostics],
     }
 

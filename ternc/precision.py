@@ -1,0 +1,246 @@
+"""Which weights and activations become what, and doing it: everything lossy happens here.
+
+In this order: mixed precision chooses, weights become ternary (by reconstruction with data, by
+weight error without), then activations become int8 (static with data, dynamic on request), and
+the weights that are left int8 or stay float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import onnx_ir as ir
+
+from ternc.diagnostics import Diagnostics, UsageError
+from ternc.quantize import SCHEMES
+
+if TYPE_CHECKING:
+    from ternc.feeds import Samples
+    from ternc.mixed_precision import MixedPrecision
+
+Progress = Callable[[int, "int | None"], None]
+ACTIVATIONS: Final = ("auto", "float32", "int8", "dynamic")
+WEIGHTS: Final = ("auto", "ternary", "int8", "float32")
+KEPT: Final = ("float32", "int8", "ternary")
+RECONSTRUCT: Final = "reconstruct"
+_HELD: Final = 1024  # samples of an iterator that are kept in memory, and that a fit looks at
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """What the user asked for; `ternarize` is None, "auto" or the name of a scheme."""
+
+    activations: str = "auto"
+    weights: str = "auto"
+    ternarize: str | None = None
+    keep: Mapping[str, str] = field(default_factory=dict)
+    max_drop: float | None = None
+    method: str = "minmax"
+
+    def kept(self, precision: str) -> frozenset[str]:
+        """The nodes that the user fixed to `precision`."""
+        return frozenset(node for node, kept in self.keep.items() if kept == precision)
+
+    @property
+    def ternary_nodes(self) -> frozenset[str] | None:
+        """The nodes to make ternary, None for all that are not kept."""
+        everything = self.ternarize is not None or self.weights == "ternary"
+        return None if everything else self.kept("ternary")
+
+    @property
+    def not_ternary(self) -> frozenset[str]:
+        """The nodes that must not become ternary."""
+        return self.kept("float32") | self.kept("int8")
+
+    def loses(self, *, data: bool, quantized: bool) -> bool:
+        """Whether anything lossy is asked for."""
+        return (self.ternary_nodes != frozenset() or bool(self.kept("int8"))
+                or self.weights == "int8" or self.activations == "dynamic"
+                or self.static_int8(data=data, quantized=quantized))
+
+    def static_int8(self, *, data: bool, quantized: bool) -> bool:
+        """Whether activations become int8 with the ranges seen in calibration."""
+        return (data and not quantized and self.activations in ("auto", "int8")
+                and self.weights != "float32")
+
+
+def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: bool) -> None:
+    """Refuses options that contradict each other, the data or the model.
+
+    Raises:
+        UsageError: every such option is in its diagnostics.
+    """
+    from ternc.calibrate import METHODS
+
+    problems = Diagnostics()
+    for name, value, allowed in (
+        ("activations", precision.activations, ACTIVATIONS), ("weights", precision.weights, WEIGHTS),
+        ("calibration method", precision.method, METHODS),
+        ("ternarize", precision.ternarize or "auto", ("auto", RECONSTRUCT, *SCHEMES)),
+    ):
+        if value not in allowed:
+            problems.error("TC0403", f"{name}={value!r} is not one of {', '.join(allowed)}")
+    _check_combination(precision, problems, data=data, quantized=quantized)
+    known = {node.name for node in model.graph}
+    for node, kept in sorted(precision.keep.items()):
+        if kept not in KEPT:
+            problems.error("TC0403", f"a layer cannot be kept as {kept!r}",
+                           help=f"only as {', '.join(KEPT)}")
+        if node not in known:
+            problems.error("TC0403", f"no node is named {node!r}",
+                           help="`ternc inspect` lists the nodes")
+    if problems.errors:
+        raise UsageError(tuple(problems))
+
+
+def _check_combination(
+    precision: Precision, problems: Diagnostics, *, data: bool, quantized: bool
+) -> None:
+    calibrate = "pass --calibration samples.npz (32 to 256 real samples)"
+    if precision.activations == "int8" and not (quantized or data):
+        problems.error("TC0403", "int8 activations need calibration data", help=calibrate)
+    if precision.activations == "int8" and precision.weights == "float32":
+        problems.error("TC0403", "int8 activations have no kernel with float32 weights",
+                       help="use --weights int8, or leave --activations out")
+    if precision.activations == "float32" and quantized:
+        problems.error(
+            "TC0403", "the model is quantized (it has QuantizeLinear): it runs as it says",
+            help="compile the float model that it was made from")
+    if precision.activations == "dynamic" and (quantized or data):
+        why = "the model is quantized already" if quantized else "calibration data is given"
+        problems.error("TC0403", f"dynamic activations are for want of ranges, and {why}",
+                       help="leave --activations out")
+    if precision.ternarize == RECONSTRUCT and not data:
+        problems.error("TC0403", "reconstruction needs calibration data", help=calibrate)
+    wants_ternary = precision.ternarize is not None or precision.weights == "ternary"
+    if precision.weights in ("int8", "float32") and precision.ternarize is not None:
+        problems.error("TC0403", f"--weights {precision.weights} contradicts --ternarize",
+                       help=f"keep single layers with --keep {precision.weights}:NODE")
+    if precision.max_drop is None:
+        return
+    if not data:
+        problems.error("TC0403", "a limit on the loss needs data to measure it", help=calibrate)
+    if not precision.max_drop >= 0.0:
+        problems.error("TC0403", f"the limit on the loss is {precision.max_drop}",
+                       help="give points of accuracy, or dB without labels; 1.0 is usual")
+    if quantized:
+        problems.error("TC0403", "mixed precision starts from a float model, and this one is "
+                                 "quantized", help="compile the model that it was made from")
+    if precision.weights in ("int8", "float32") or wants_ternary and precision.weights != "auto":
+        problems.error("TC0403", "a limit on the loss chooses the weights of each layer: "
+                                 f"--weights {precision.weights} leaves no choice",
+                       help="leave --weights out; --keep fixes single layers")
+
+
+def apply(
+    model: ir.Model, precision: Precision, diagnostics: Diagnostics, data: Samples | None = None,
+    *, labels: Any = None, evaluation: Samples | None = None, quantized: bool = False,
+    progress: Progress | None = None,
+) -> MixedPrecision | None:
+    """Quantizes `model` in place, as `precision` says; what mixed precision found, if it ran.
+
+    Raises:
+        CompileError: the data does not fit, or the limit on the loss cannot be held.
+    """
+    nodes, mixed = precision.ternary_nodes, None
+    if precision.max_drop is not None:
+        from ternc.mixed_precision import choose
+
+        assert data is not None
+        mixed = choose(model, precision, data, labels=labels, evaluation=evaluation,
+                       diagnostics=diagnostics, progress=progress)
+        nodes = frozenset(mixed.chosen.ternary)
+    ternarize(model, precision, diagnostics, data, nodes, progress)
+    if precision.static_int8(data=data is not None, quantized=quantized):
+        assert data is not None
+        quantize_static(model, data, precision.method, precision.kept("float32"), diagnostics,
+                        progress)
+    elif precision.activations == "dynamic":
+        from ternc.passes.quantize_dynamic import QuantizeDynamic
+
+        QuantizeDynamic(precision.kept("float32"))(model)
+    elif not quantized:
+        _quantize_weights(model, precision)
+    diagnostics.raise_errors()
+    return mixed
+
+
+def ternarize(
+    model: ir.Model, precision: Precision, diagnostics: Diagnostics, data: Samples | None,
+    nodes: frozenset[str] | None, progress: Progress | None = None,
+) -> None:
+    """Makes the weights of `nodes` ternary (None: of all that are not kept)."""
+    from ternc.passes.ternarize import Ternarize, float_slots
+
+    keep = precision.not_ternary
+    if nodes == frozenset() or not any(float_slots(model, nodes, keep)):
+        return
+    scheme = precision.ternarize if precision.ternarize in SCHEMES else None
+    if data is not None and scheme is None:
+        from ternc.reconstruct import reconstruct
+
+        reconstruct(model, list(islice(data, _HELD)) if data.count is None else Head(data),
+                    diagnostics, nodes=nodes, keep=keep, progress=progress)
+        return
+    if data is None:
+        diagnostics.note(
+            "TC0205", f"without data the weights become ternary by scheme {scheme or 'optimal'}",
+            notes=("each weight counts alike, whatever the layer's inputs are",),
+            help="calibration data (32 to 256 real samples) lets each layer be fitted to its "
+                 "output, which loses far less")
+    Ternarize(diagnostics, scheme or "optimal", nodes, keep)(model)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first samples of data that can be read again and again."""
+
+    data: Samples
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return islice(iter(self.data), _HELD)
+
+
+def held(data: Samples) -> Samples:
+    """`data` that can be read again: samples of unknown number are read into memory once."""
+    from ternc.feeds import Samples as Kind
+
+    if data.count is not None:
+        return data
+    kept = list(islice(data, _HELD))
+    return Kind(lambda: iter(kept), len(kept), data.labels)
+
+
+def quantize_static(
+    model: ir.Model, data: Samples, method: str, keep_float: frozenset[str],
+    diagnostics: Diagnostics, progress: Progress | None = None,
+) -> None:
+    """int8 activations with the ranges of `data`, int8 weights where they are float."""
+    from ternc.calibrate import calibrate
+    from ternc.passes.quantize import Quantize, tensors_to_observe
+
+    observed = tensors_to_observe(model, keep_float)
+    ranges = calibrate(model, data, observed, method, progress=progress)  # type: ignore[arg-type]
+    Quantize(ranges, diagnostics, keep_float)(model)
+    diagnostics.raise_errors()
+
+
+def _quantize_weights(model: ir.Model, precision: Precision) -> None:
+    from ternc.passes.quantize_weights import QuantizeWeights
+
+    if precision.weights == "int8":
+        QuantizeWeights(keep=precision.kept("float32"))(model)
+    elif precision.kept("int8"):
+        QuantizeWeights(precision.kept("int8"))(model)
+
+
+def scheme_name(value: bool | str | None) -> str | None:
+    """The argument `ternarize` of `compile`: True is "auto", False and None are no."""
+    if isinstance(value, bool) or value is None:
+        return "auto" if value else None
+    return value
+
+
