@@ -6,6 +6,7 @@ such nodes are moved to a domain of their own while it works, and metadata is pu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import onnx
@@ -21,9 +22,17 @@ class CannotConvertError(Exception):
 
 def introduced(op_type: str) -> int | None:
     """The opset that brought operator `op_type` of the default domain, None if there is none."""
-    versions = [s.since_version for s in onnx.defs.get_all_schemas_with_history()
-                if s.name == op_type and s.domain == ""]
-    return min(versions) if versions else None
+    return _introductions().get(op_type)
+
+
+@functools.cache  # to list the schemas takes longer than all the passes together
+def _introductions() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            earliest = found.get(schema.name, schema.since_version)
+            found[schema.name] = min(earliest, schema.since_version)
+    return found
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -177,8 +177,7 @@ def test_report_counts_int8_codes_behind_a_cast() -> None:
 
 def test_options_that_cannot_be_followed_are_refused() -> None:
     wrong: tuple[dict[str, Any], ...] = (
-        {"name": "my-model"}, {"weights": "int8"}, {"keep": {"nowhere": "float32"}},
-        {"keep": {"node_linear": "int8"}})
+        {"name": "my-model"}, {"keep": {"nowhere": "float32"}}, {"keep": {"node_linear": "int5"}})
     for options in wrong:
         with pytest.raises(UsageError) as refused:
             compile_model(GESTURE.path, "esp32c3", **options)
