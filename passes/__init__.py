@@ -24,6 +24,7 @@ from ternc.passes.import_fake_quant import ImportFakeQuant
 from ternc.passes.import_matmul_nbits import ImportMatMulNBits
 from ternc.passes.import_qonnx import ImportQonnx
 from ternc.passes.infer_shapes import InferShapes
+from ternc.passes.normalise_dynamic import NormaliseDynamic
 from ternc.passes.raise_opset import RaiseOpset
 from ternc.passes.repair import Repair
 from ternc.passes.simplify import Simplify
@@ -61,5 +62,6 @@ def front(
         HoistLayout(),
         FoldBatchNorm(folded),
         DetectTernary(diagnostics),
+        NormaliseDynamic(),
         common.RemoveUnusedNodesPass(),
     )

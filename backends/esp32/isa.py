@@ -252,6 +252,15 @@ OPCODES: tuple[Opcode, ...] = (
            "RNN in integers, ternary weights, int8 x and y"),
     Opcode(0x6F, "rescale", _operands(f"x:i y:o count:u m:j c:j {_REQUANT}"),
            "y = requant(x) with scalar m and c; x and y int8 or int16"),
+    # Dynamic int8: the scale is found at run time. The layer between the two is conv2d_i8f or
+    # dense_i8f with zero points 0, its offsets 0 and no clamp.
+    Opcode(0x70, "absmax_i8", _operands("x:i y:o r:o rows:u n:u epsilon:f levels:f lo:j hi:j form:u"),
+           "for each row of n: a = max(max|x|, epsilon); y = clamp(round_half_even(x*s), lo, hi), r = 1/s"
+           " with form 0 s = (1/a)*levels, 1 s = levels/a; or round(x/d), r = d with 2 d = a/levels,"
+           " 3 d = a*levels; NaN gives 0"),
+    Opcode(0x71, "scale_rows_f32", _operands("x:i r:i b:C y:o rows:u n:u channels:u lo:f hi:f"),
+           "y[i][j] = clamp(x[i][j]*r[i] + b[j mod channels]); channels divides n",
+           aliases=(("x", "y"),)),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

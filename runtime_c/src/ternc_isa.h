@@ -72,7 +72,9 @@
   X(0x6c, gru_i8_t2, 1, 23, "icccccIOOsuuuuuuujjujju") \
   X(0x6d, rnn_i8, 1, 22, "icccccIOOsuuuuuuujjujj") \
   X(0x6e, rnn_i8_t2, 1, 22, "icccccIOOsuuuuuuujjujj") \
-  X(0x6f, rescale, 1, 8, "ioujjujj")
+  X(0x6f, rescale, 1, 8, "ioujjujj") \
+  X(0x70, absmax_i8, 1, 10, "ioouuffjju") \
+  X(0x71, scale_rows_f32, 1, 9, "iiCouuuff")
 
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
@@ -1266,6 +1268,33 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_rescale_args;
+
+/* for each row of n: a = max(max|x|, epsilon); y = clamp(round_half_even(x*s), lo, hi), r = 1/s with form 0 s = (1/a)*levels, 1 s = levels/a; or round(x/d), r = d with 2 d = a/levels, 3 d = a*levels; NaN gives 0 */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t r;
+  uint32_t rows;
+  uint32_t n;
+  float epsilon;
+  float levels;
+  int32_t lo;
+  int32_t hi;
+  uint32_t form;
+} ternc_absmax_i8_args;
+
+/* y[i][j] = clamp(x[i][j]*r[i] + b[j mod channels]); channels divides n */
+typedef struct {
+  uint32_t x;
+  uint32_t r;
+  uint32_t b;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t n;
+  uint32_t channels;
+  float lo;
+  float hi;
+} ternc_scale_rows_f32_args;
 
 /* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
 typedef struct {
