@@ -20,6 +20,7 @@ from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
 from ternc.passes import front
 from ternc.passes._graph import name_nodes
 from ternc.precision import Precision, apply, checked, held, scheme_name
+from ternc.structure import blames_the_model
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
@@ -69,6 +70,7 @@ def _pass_name(step: ir.passes.PassBase) -> str:
     return str(getattr(step, "name", type(step).__name__))
 
 
+@blames_the_model
 def compile(  # the name of the thing
     model: frontend.Source, target: str = "esp32", *, calibration_data: Any = None,
     activations: Activations = "auto", weights: Weights = "auto", name: str | None = None,

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from ternc.diagnostics import CompileError, Diagnostic, Diagnostics
+from ternc.structure import check_structure
 
 if TYPE_CHECKING:
     Source: TypeAlias = "str | os.PathLike[str] | bytes | onnx.ModelProto | ir.Model | Any"
@@ -49,6 +50,8 @@ def load(source: Source, example_inputs: tuple[Any, ...] | None = None) -> onnx.
 
         return load(to_onnx(source, example_inputs))
     diagnostics = Diagnostics()
+    check_structure(proto, diagnostics)
+    diagnostics.raise_errors()
     _check_tensors(proto, folder, diagnostics)
     diagnostics.raise_errors()
     if folder is not None:
