@@ -37,9 +37,10 @@ class NormaliseDynamic(ir.passes.InPlacePass):
         for node in list(model.graph):
             if node.op_type == "Add":
                 modified |= _straight_through(node)
+        made: dict[ir.Value, ir.Value] = {}
         for node in list(model.graph):
             if node.op_type in ("MatMul", "Gemm", "Conv") and weight_slots(node):
-                modified |= _hoist(node)
+                modified |= _hoist(node, made)
         return ir.passes.PassResult(model, modified)
 
 
@@ -61,7 +62,7 @@ def _straight_through(add: ir.Node) -> bool:
     return False
 
 
-def _hoist(node: ir.Node) -> bool:
+def _hoist(node: ir.Node, made: dict[ir.Value, ir.Value]) -> bool:
     codes = node.inputs[0]
     found = match_codes(codes) if codes is not None else None
     if codes is None or found is None or (node.op_type != "MatMul" and len(node.inputs) > 2
@@ -73,9 +74,10 @@ def _hoist(node: ir.Node) -> bool:
     place = 0 if scaling.inputs[1] is found.scale else 1
     inner = scaling.inputs[place]
     assert inner is not None
-    build = Builder(node)
-    real = build.node(scaling.op_type, [codes, found.scale], name=f"{codes.name}_scaled")
-    node.replace_input_with(0, real)
+    if codes not in made:  # several layers may read the same codes
+        made[codes] = Builder(node).node(
+            scaling.op_type, [codes, found.scale], name=f"{codes.name}_scaled")
+    node.replace_input_with(0, made[codes])
     replace_value(scaling.outputs[0], inner)
     remove_dead(graph_of(node), scaling)
     return True
@@ -89,7 +91,7 @@ def _scaling(node: ir.Node, found: Codes) -> ir.Node | None:
         other = reader.inputs[1 - place]
         if other is found.scale and reader.op_type == wanted and (place == 0 or wanted == "Mul"):
             return reader
-        if place == 1 and reader.op_type == "Div" or constant(other) is None:
+        if (place == 1 and reader.op_type == "Div") or constant(other) is None:
             return None
         value = reader.outputs[0]
     return None

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.passes.running import graph, ops, random_feeds, run
 from ternc.diagnostics import Diagnostics
 from ternc.passes.detect_ternary import DetectTernary
 from ternc.passes.ternarize import Ternarize
 from ternc.quantize import SCHEMES, ternarize
+from tests.passes.running import graph, ops, random_feeds, run
 
 RNG = np.random.default_rng(0)
 

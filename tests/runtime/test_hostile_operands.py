@@ -23,6 +23,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "maxpool_i8": (_B, _B), "avgpool_f32": (_F, _F), "avgpool_i8": (_B, _I, _B),
     "softmax_f32": (_F, _F), "softmax_i8": (_B, _I, _B), "layernorm_f32": (_F, _F, _F, _F),
     "layernorm_i8": (_B, _I, _I, _B), "argmax_f32": (_F, _I), "argmax_i8": (_B, _I),
+    "absmax_i8": (_F, _B, _F), "scale_rows_f32": (_F, _F, _F, _F),
     "copy_nd": (_F, _F), "fill": (_F,), "gather": (_F, _I, _F),
 }  # fmt: skip
 _EXTREMES = [2**31 - 1, 2**31, 2**32 - 1, 2**16, 2**24, 2**28, 255, 128]
