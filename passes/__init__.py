@@ -26,6 +26,7 @@ from ternc.passes.import_qonnx import ImportQonnx
 from ternc.passes.infer_shapes import InferShapes
 from ternc.passes.normalise_dynamic import NormaliseDynamic
 from ternc.passes.raise_opset import RaiseOpset
+from ternc.passes.raise_recurrence import RaiseRecurrence
 from ternc.passes.repair import Repair
 from ternc.passes.simplify import Simplify
 
@@ -56,12 +57,13 @@ def front(
         ImportFakeQuant(),
         FoldConstants(),
         Simplify(),
+        RaiseRecurrence(diagnostics),
         InferShapes(diagnostics),
         CheckModel(diagnostics),
         FoldPad(folded),
         HoistLayout(),
+        NormaliseDynamic(),
         FoldBatchNorm(folded),
         DetectTernary(diagnostics),
-        NormaliseDynamic(),
         common.RemoveUnusedNodesPass(),
     )

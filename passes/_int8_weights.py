@@ -8,7 +8,9 @@ import numpy as np
 import onnx_ir as ir
 
 from ternc.passes._graph import constant, fresh_name, initializer
+from ternc.passes._linear import RECURRENT
 from ternc.passes._quantization_plan import LINEAR
+from ternc.passes._recurrent_weights import quantize_gate_rows
 from ternc.quantize import quantize_weights
 
 
@@ -20,12 +22,18 @@ def quantize_weights_of(
     Nodes in `kept` keep theirs; `only`, if given, names those to look at.
     """
     done: dict[tuple[ir.Value, int | None], ir.Value] = {}
+    modified = False
     for node in list(graph):
-        if node.op_type not in LINEAR or node in kept or node.domain not in ("", "ai.onnx"):
+        if node.op_type not in (*LINEAR, *RECURRENT) or node in kept:
+            continue
+        if node.domain not in ("", "ai.onnx"):
             continue
         if only is not None and (node.name or "") not in only:
             continue
-        for index, weight in enumerate(node.inputs[:2]):
+        if quantize_gate_rows(node):
+            modified = True
+            continue
+        for index, weight in enumerate(node.inputs[:2] if node.op_type in LINEAR else ()):
             array = constant(weight)
             if weight is None or array is None or array.dtype != np.float32:
                 continue
@@ -34,7 +42,7 @@ def quantize_weights_of(
                 done[weight, axis] = _dequantized_weight(graph, node, weight, array, axis)
             node.replace_input_with(index, done[weight, axis])
             drop_unused(graph, weight)
-    return bool(done)
+    return modified or bool(done)
 
 
 def _channel_axis(node: ir.Node, index: int, rank: int) -> int | None:

@@ -1,20 +1,32 @@
-"""Lowering: the final ONNX graph (Q/DQ form, static shapes, opset 21 or later) to a device program."""
+"""Lowering: the final ONNX graph (Q/DQ form, static shapes, opset 21 up) to a device program."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 
 import numpy as np
 import onnx_ir as ir
 
 from ternc.backends.esp32.lower import (  # noqa: F401  (imported for their registrations)
-    along_axis, conv, dense, elementwise, formats, movement, unary, window,
+    along_axis,
+    conv,
+    dense,
+    elementwise,
+    formats,
+    movement,
+    recurrent,
+    unary,
+    window,
 )
 from ternc.backends.esp32.lower.context import DTYPES, Lowering, Quantization, Unsupported
-from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, Lazy, Scaled
+from ternc.backends.esp32.lower.dynamic import Match, find_dynamic, lower_dynamic
+from ternc.backends.esp32.lower.forms import Codes, Constant, Lazy, Scaled
 from ternc.backends.esp32.lower.layout import Layout
+from ternc.backends.esp32.lower.nodes import label, operands, optional_input, required_input
 from ternc.backends.esp32.lower.registry import OPERATORS
-from ternc.backends.esp32.lower.unary import emit_table
+from ternc.backends.esp32.lower.unary import stored_as_uint8
 from ternc.backends.esp32.program import DType, Port, Program
 from ternc.diagnostics import Diagnostics
 from ternc.quantize import RequantizationError
@@ -22,8 +34,10 @@ from ternc.quantize import RequantizationError
 _VIEWS = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 
 
-def lower(model: ir.Model, diagnostics: Diagnostics, *, fuse: bool = True, io_float: bool = False,
-          channels_last_io: bool = False) -> tuple[Program, dict[str, str]]:
+def lower(
+    model: ir.Model, diagnostics: Diagnostics, *, fuse: bool = True, io_float: bool = False,
+    channels_last_io: bool = False, stateful: bool = False,
+) -> tuple[Program, dict[str, str]]:
     """Lowers `model`; returns the program and which node absorbed each value that is not in it.
 
     Args:
@@ -32,22 +46,29 @@ def lower(model: ir.Model, diagnostics: Diagnostics, *, fuse: bool = True, io_fl
         fuse: merge activations into the layers before them.
         io_float: keep float32 inputs and outputs even where they are only quantized.
         channels_last_io: inputs and outputs of rank 3 and 4 in NHWC order.
+        stateful: recurrent layers keep their state between runs.
     """
-    ctx = Lowering(Program(), diagnostics, fuse)
+    ctx = Lowering(Program(), diagnostics, fuse, stateful)
     graph = model.graph
-    _check_operators(graph, diagnostics)
     for value in graph.inputs:
         _lower_input(ctx, value, io_float, channels_last_io)
     for node in graph:
         if node.op_type == "DequantizeLinear" and ctx.constant(node.inputs[0]) is not None:
-            OPERATORS[node.op_type].lower(ctx, node)
+            with _reported(ctx, node):
+                OPERATORS[node.op_type].lower(ctx, node)
             ctx.done.add(node)
+    dynamic = find_dynamic(ctx, graph)
+    for last, match in dynamic.items():
+        ctx.done.update(match.nodes - {last})
+    _check_operators(ctx, graph, diagnostics)
     for node in graph:
         if node not in ctx.done:
-            _lower_node(ctx, node)
+            _lower_node(ctx, node, dynamic.get(node))
     if not diagnostics.errors:
         for value in graph.outputs:
-            _lower_output(ctx, value, io_float, channels_last_io)
+            node = value.producer() or ir.Node("", "Identity", [value])
+            with _reported(ctx, node):
+                _lower_output(ctx, value, node, io_float, channels_last_io)
         _remove_dead(ctx.program)
     return ctx.program, ctx.folded
 
@@ -60,32 +81,58 @@ def source_of(node: ir.Node) -> str:
     return ""
 
 
-def _check_operators(graph: ir.Graph, diagnostics: Diagnostics) -> None:
+def _check_operators(ctx: Lowering, graph: ir.Graph, diagnostics: Diagnostics) -> None:
     for node in graph:
+        if node in ctx.done:
+            continue
         if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
             name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
             diagnostics.error(
-                "TC0101", f"operator not supported: {name}", node=node.name or "",
+                "TC0101", f"operator not supported: {name}", node=label(node),
                 op_type=node.op_type, source=source_of(node),
                 help="see `ternc ops` for what is; replace the layer, or cut the model before it")
 
 
-def _lower_node(ctx: Lowering, node: ir.Node) -> None:
+def _lower_node(ctx: Lowering, node: ir.Node, dynamic: Match | None = None) -> None:
     spec = OPERATORS.get(node.op_type)
     if spec is None or node.domain not in ("", "ai.onnx"):
         return
-    if any(value is not None and ctx.form_or_none(value) is None for value in node.inputs):
+    needed = operands(node) if dynamic is None else [dynamic.codes.x]
+    if any(ctx.form_or_none(value) is None for value in needed):
         return  # an operand has its own diagnostic
+    with _reported(ctx, node):
+        if dynamic is not None:
+            lower_dynamic(ctx, dynamic, node)
+        elif not _is_empty(ctx, node):
+            spec.lower(ctx, node)
+
+
+@contextmanager
+def _reported(ctx: Lowering, node: ir.Node) -> Iterator[None]:
+    """Turns what cannot be lowered into a diagnostic about `node`."""
     try:
-        spec.lower(ctx, node)
+        yield
     except Unsupported as error:
-        ctx.diagnostics.error(error.code, error.why, node=node.name or "", op_type=node.op_type,
+        ctx.diagnostics.error(error.code, error.why, node=label(node), op_type=node.op_type,
                               source=source_of(node), help=error.help)
     except RequantizationError as error:
         ctx.diagnostics.error(
-            "TC0202", f"the layer's scales cannot be requantized: {error}", node=node.name or "",
+            "TC0202", f"the layer's scales cannot be requantized: {error}", node=label(node),
             op_type=node.op_type, source=source_of(node),
-            help="keep this layer in float32 (--keep float32:NODE), or calibrate with more samples")
+            help="keep this layer in float32 (--keep float32:NODE), or calibrate on more data")
+
+
+def _is_empty(ctx: Lowering, node: ir.Node) -> bool:
+    """Binds the outputs of a node that computes nothing: tensors without elements."""
+    outputs = [value for value in node.outputs if value.uses() or value.is_graph_output()]
+    if not outputs or any(0 not in ctx.shape(value) for value in outputs):
+        if node.op_type != "Concat" and any(0 in ctx.shape(value) for value in operands(node)):
+            raise Unsupported("an operand has no elements")
+        return False
+    for value in outputs:
+        dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
+        ctx.bind(value, Constant(np.empty(ctx.shape(value), dtype)))
+    return True
 
 
 def _lower_input(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: bool) -> None:
@@ -93,18 +140,29 @@ def _lower_input(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: 
     assert value.dtype is not None
     name = value.name or "input"
     if value.dtype not in DTYPES:
-        ctx.diagnostics.error("TC0104", f"input {name!r} has element type {value.dtype}",
-                              help="float32, int8, uint8, int32, int64 and bool inputs are supported")
+        ctx.diagnostics.error(
+            "TC0104",
+            f"input {name!r} has element type {value.dtype}",
+            help="float32, int8, uint8, int32, int64 and bool inputs are supported",
+        )
+        return
+    if 0 in shape:
+        ctx.diagnostics.error("TC0107", f"input {name!r} of shape {list(shape)} has no elements",
+                              help="export the model with the sizes that it is used with")
         return
     layout = _io_layout(shape, channels_last)
-    q = None if io_float or value.dtype is not ir.DataType.FLOAT else _input_quantization(ctx, value)
+    q = (
+        None
+        if io_float or value.dtype is not ir.DataType.FLOAT
+        else _input_quantization(ctx, value)
+    )
     dtype = DTYPES[value.dtype] if q is None else DType.I8
     buffer = ctx.new(name, dtype, layout, 0 if q is None else q.offset)
     scale, zero = (None, 0) if q is None else (q.scale, q.zero)
     consumer = ctx.sole_consumer(value)
     if q is None and consumer is not None and consumer.op_type == "DequantizeLinear":
-        real = ctx.constant(consumer.inputs[1])
-        offset = ctx.constant(consumer.inputs[2]) if len(consumer.inputs) > 2 else np.zeros(1)
+        real, given = ctx.constant(consumer.inputs[1]), optional_input(consumer, 2)
+        offset = np.zeros(1) if given is None else ctx.constant(given)
         if real is not None and offset is not None and real.size == 1:
             scale, zero = float(real.reshape(-1)[0]), int(offset.reshape(-1)[0])
     ctx.forms[value] = buffer
@@ -115,7 +173,11 @@ def _lower_input(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: 
 
 
 def _io_layout(shape: tuple[int, ...], channels_last: bool) -> Layout:
-    return Layout.channels_last(shape) if channels_last and len(shape) > 2 else Layout.row_major(shape)
+    return (
+        Layout.channels_last(shape)
+        if channels_last and len(shape) > 2
+        else Layout.row_major(shape)
+    )
 
 
 def _io_shape(shape: tuple[int, ...], channels_last: bool) -> tuple[int, ...]:
@@ -126,17 +188,24 @@ def _input_quantization(ctx: Lowering, value: ir.Value) -> Quantization | None:
     """The QuantizeLinear that alone reads a float input, directly or through views."""
     while (node := ctx.sole_consumer(value)) is not None:
         if node.op_type == "QuantizeLinear":
-            return ctx.quantization(node)
-        if node.op_type not in _VIEWS or node.inputs[0] is not value:
+            q = ctx.quantization(node)
+            # The application saturates at the limits of int8: a narrower type needs its own.
+            return q if q is not None and (q.lo, q.hi) == (-128, 127) else None
+        if node.op_type not in _VIEWS or required_input(node, 0) is not value:
             return None
         value = node.outputs[0]
     return None
 
 
-def _lower_output(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: bool) -> None:
+def _lower_output(ctx: Lowering, value: ir.Value, node: ir.Node, io_float: bool,
+                  channels_last: bool) -> None:
     shape = ctx.shape(value)
     assert value.dtype is not None
-    node = value.producer() or ir.Node("", "Identity", [value], name=f"{value.name}:output")
+    if 0 in shape:
+        ctx.diagnostics.error(
+            "TC0107", f"output {value.name!r} of shape {list(shape)} has no elements",
+            help="export the model with the sizes that it is used with")
+        return
     form = ctx.form(value)
     scale, zero = None, 0
     if isinstance(form, Scaled) and not io_float:
@@ -147,15 +216,10 @@ def _lower_output(ctx: Lowering, value: ir.Value, io_float: bool, channels_last:
         buffer = ctx.buffer(value)
     else:
         buffer = form
-        if buffer.tensor.dtype is DType.I8 and value.dtype is ir.DataType.FLOAT:
-            # A quantized input that is passed through: the port says how to read it.
-            port = next(p for p in ctx.program.inputs if p.tensor is buffer.tensor)
-            scale, zero = port.scale, port.zero_point
     layout = _io_layout(shape, channels_last)
     buffer = ctx.relayout(buffer, layout, node)
     if value.dtype is ir.DataType.UINT8 and buffer.tensor.dtype is DType.I8:
-        stored = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
-        buffer = emit_table(ctx, node, buffer, np.clip(stored + buffer.offset, 0, 255), 0, value, DType.U8)
+        buffer = stored_as_uint8(ctx, node, buffer)
     producer = value.producer()
     if scale is None and producer is not None and producer.op_type == "QuantizeLinear":
         q = ctx.quantization(producer)
