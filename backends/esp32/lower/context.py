@@ -110,6 +110,8 @@ class Lowering:
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
+    # int8 tensors whose scale is known only at run time: (tensor, factor of each row, rows), by id
+    row_factors: dict[int, tuple[Tensor, Tensor, int]] = field(default_factory=dict)
 
     # -- values --------------------------------------------------------------------------------
 

@@ -160,7 +160,7 @@ def _emit_dense(ctx: Lowering, node: ir.Node, x_value: ir.Value, x_shape: Shape,
             )
         else:
             x = Buffer(x.tensor, layout)
-    x_layout, columns = _innermost(layout)
+    x_layout, columns = innermost(layout)
     if columns is not None:
         w = w.map(lambda array: array[:, columns])
     out_layout = x_layout.with_axis(len(x_shape) - 1, w.shape[0])
@@ -184,7 +184,7 @@ def _emit_dense(ctx: Lowering, node: ir.Node, x_value: ir.Value, x_shape: Shape,
     ))
 
 
-def _innermost(layout: Layout) -> tuple[Layout, np.ndarray | None]:
+def innermost(layout: Layout) -> tuple[Layout, np.ndarray | None]:
     """A layout whose last axis is physically innermost, and the columns' order in it.
 
     When the last axis' atoms are already innermost, in whatever order, the buffer can be read as

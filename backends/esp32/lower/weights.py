@@ -124,7 +124,9 @@ class Layer:
 def emit_layer(ctx: Lowering, layer: Layer) -> None:
     """Emits the layer in the best arithmetic that its operands allow, and binds its output."""
     if isinstance(layer.x, Scaled):
-        if layer.epilogue.quantization is not None:
+        if id(layer.x.buffer.tensor) in ctx.row_factors:
+            _emit_dynamic(ctx, layer, layer.x)
+        elif layer.epilogue.quantization is not None:
             _emit_integer(ctx, layer, layer.x)
         else:
             _emit_integer_to_float(ctx, layer, layer.x)
@@ -209,6 +211,31 @@ def _emit_integer_to_float(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     )
     ctx.bind(layer.epilogue.value, output)
     ctx.absorb(layer.epilogue, layer.node)
+
+
+def _emit_dynamic(ctx: Lowering, layer: Layer, x: Scaled) -> None:
+    """Integers with a factor for each row of the input, which is known only at run time."""
+    _, factor, rows = ctx.row_factors[id(x.buffer.tensor)]
+    if rows > 1 and layer.kernel == "dense" and not x.buffer.layout.same_as(layer.x_layout):
+        raise Unsupported("the rows of a dynamically quantized tensor are not contiguous")
+    channels = layer.weights.shape[0]
+    epilogue = layer.epilogue.in_float()
+    product = ir.Value(name=f"{epilogue.value.name}:product")
+    plain = Epilogue(product, -np.inf, np.inf, None, ())
+    _emit_integer_to_float(
+        ctx, replace(layer, bias=np.zeros(channels), has_bias=False, epilogue=plain), x)
+    unscaled = ctx.forms[product]
+    assert isinstance(unscaled, Buffer)
+    output = ctx.new(epilogue.value.name or "y", DType.F32, layer.output_layout)
+    bias = layer.bias if layer.has_bias and np.any(layer.bias) else None
+    name = _weight_name(layer.node)
+    ctx.emit(
+        "scale_rows_f32", layer.node, x=unscaled.tensor, r=factor, y=output.tensor, rows=rows,
+        b=None if bias is None else ctx.data(f"{name}:b", bias, DType.F32),
+        n=prod(layer.output_layout.shape) // rows, channels=channels, lo=epilogue.lo,
+        hi=epilogue.hi)
+    ctx.bind(epilogue.value, output)
+    ctx.absorb(epilogue, layer.node)
 
 
 def _emit_float(ctx: Lowering, layer: Layer) -> None:
