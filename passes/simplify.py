@@ -41,7 +41,6 @@ class Simplify(ir.passes.InPlacePass):
         modified = _RULES.apply_to_model(model) > 0
         modified |= _remove_no_ops(model.graph)
         clean_up = (
-            common.IdentityEliminationPass(),
             common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
             common.RemoveUnusedNodesPass(), common.RemoveUnusedOpsetsPass(),
         )
@@ -54,10 +53,11 @@ def _remove_no_ops(graph: ir.Graph) -> bool:
     modified = False
     for node in list(graph):
         x, y = node.inputs[0] if node.inputs else None, node.outputs[0]
-        if x is None or not (_keeps_shape(node) or _idle_dropout(node)):
+        if x is None or not (_is_identity(node) or _keeps_shape(node) or _idle_dropout(node)):
             continue
-        if y.is_graph_output() and (x.is_graph_input() or x.is_initializer()
-                                    or x.is_graph_output() or len(list(x.uses())) > 1):
+        if y.is_graph_output() and (
+                x.is_graph_input() or x.is_initializer() or x.is_graph_output()
+                or (len(list(x.uses())) > 1 and not _is_identity(node))):
             continue
         name = y.name if y.is_graph_output() else x.name
         ir.convenience.replace_all_uses_with(y, x, replace_graph_outputs=True)
@@ -65,6 +65,11 @@ def _remove_no_ops(graph: ir.Graph) -> bool:
         graph.remove(node, safe=True)
         modified = True
     return modified
+
+
+def _is_identity(node: ir.Node) -> bool:
+    # onnx_ir's IdentityEliminationPass would merge two outputs of the model into one.
+    return node.domain == "" and node.op_type == "Identity"
 
 
 def _keeps_shape(node: ir.Node) -> bool:

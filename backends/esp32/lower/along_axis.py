@@ -12,6 +12,7 @@ from ternc.backends.esp32.lower.forms import Buffer, Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import attr_float, attr_int, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
+from ternc.backends.esp32.lower.unary import stored_as_int8
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -156,6 +157,7 @@ def lower_arg_max(ctx: Lowering, node: ir.Node) -> None:
     axis = attr_int(node, "axis", 0) % len(shape)
     form = ctx.form(required_input(node, 0))
     source = form.buffer if isinstance(form, Scaled) else ctx.buffer(required_input(node, 0))
+    source = stored_as_int8(ctx, node, source)
     kinds = {DType.I8: "argmax_i8", DType.F32: "argmax_f32"}
     if source.tensor.dtype not in kinds:
         raise Unsupported(f"ArgMax of {source.tensor.dtype.name}", code="TC0104")

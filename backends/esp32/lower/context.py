@@ -20,7 +20,7 @@ from ternc.backends.esp32.lower.forms import (
     Table,
 )
 from ternc.backends.esp32.lower.layout import Layout, Shape, loops
-from ternc.backends.esp32.lower.nodes import optional_input, required_input
+from ternc.backends.esp32.lower.nodes import label, optional_input, required_input
 from ternc.backends.esp32.program import (
     DType,
     OperandValue,
@@ -159,7 +159,7 @@ class Lowering:
             self.diagnostics.note(
                 "TC0203",
                 f"{node.op_type} runs in float32 inside an integer model",
-                node=node.name or "",
+                node=label(node),
                 op_type=node.op_type,
                 notes=("its output is not quantized, or this form has no integer kernel",),
                 help="quantize its output (QuantizeLinear), or accept the cost without an FPU",
@@ -201,6 +201,9 @@ class Lowering:
         buffer = form if isinstance(form, Buffer) else getattr(form, "buffer", None)
         if isinstance(form, (Table, Affine)) or buffer is None or value.name is None:
             return
+        if (isinstance(form, Buffer) and form.tensor.dtype is DType.I8
+                and value.dtype is ir.DataType.FLOAT):
+            return  # a float input's view that is taken as integers already
         layout = buffer.layout
         inverse = tuple(int(i) for i in np.argsort(layout.order))
         scale, zero = (
@@ -233,6 +236,16 @@ class Lowering:
     def row_major(self, buffer: Buffer, node: ir.Node) -> Buffer:
         """The buffer in logical order."""
         return self.relayout(buffer, Layout.row_major(buffer.layout.shape), node)
+
+    def expanded(self, buffer: Buffer, shape: Shape, node: ir.Node) -> Buffer:
+        """The buffer broadcast to `shape`."""
+        source = Buffer(buffer.tensor, buffer.layout.with_rank(len(shape)), buffer.offset)
+        if source.layout.shape == shape:
+            return source
+        target = self.new(f"{buffer.tensor.name}:expanded", buffer.tensor.dtype,
+                          Layout.row_major(shape), buffer.offset)
+        self.copy(node, source, target, shape)
+        return target
 
     def copy(self, node: ir.Node, source: Buffer, target: Buffer, shape: Shape, *,
              source_at: Shape | None = None, target_at: Shape | None = None,
@@ -283,7 +296,7 @@ class Lowering:
         scale = self.constant(required_input(node, 1))
         zero_value = optional_input(node, 2)
         zero = np.zeros(1) if zero_value is None else self.constant(zero_value)
-        if scale is None or zero is None or scale.size != 1:
+        if scale is None or zero is None or scale.size != 1 or not 0 < scale.item() < np.inf:
             return None
         lo, hi, offset = QUANTIZED[node.outputs[0].dtype]
         return Quantization(float(scale.reshape(-1)[0]), int(zero.reshape(-1)[0]) - offset,

@@ -105,7 +105,8 @@ def lower_conv_transpose(ctx: Lowering, node: ir.Node) -> None:
 
 
 def transpose_pads(node: ir.Node, size: Shape, out: Shape, kernel: Shape, strides: Shape,
-                    dilations: Shape) -> Shape:
+                   dilations: Shape) -> Shape:
+    """Padding at the begin of each spatial dimension of a ConvTranspose's output."""
     rank = len(kernel)
     auto = attr_str(node, "auto_pad", "NOTSET")
     explicit = attr_ints(node, "output_shape", ())
@@ -115,8 +116,9 @@ def transpose_pads(node: ir.Node, size: Shape, out: Shape, kernel: Shape, stride
     begin = []
     for i, s, k, d, o, e in zip(size, strides, kernel, dilations, out, extra, strict=True):
         total = s * (i - 1) + e + (k - 1) * d + 1 - o
-        begin.append(total - total // 2 if auto == "SAME_LOWER" else total // 2)
-    if auto == "VALID":
+        total = max(total, 0)
+        begin.append(total // 2 if auto == "SAME_UPPER" else total - total // 2)
+    if auto == "VALID" and not explicit:
         return (0,) * rank
     return tuple(begin)
 

@@ -151,15 +151,13 @@ def _emit_dense(ctx: Lowering, node: ir.Node, x_value: ir.Value, x_shape: Shape,
                 transposed: bool = False) -> None:
     form = ctx.form(x_value)
     x = form if isinstance(form, Scaled) and w.codes is not None else ctx.floats(x_value, node)
-    layout = x.buffer.layout if isinstance(x, Scaled) else x.layout
-    if transposed:
-        layout = layout.transpose((1, 0))
-        if isinstance(x, Scaled):
-            x = Scaled(
-                Buffer(x.buffer.tensor, layout, x.buffer.offset), x.compute, x.scale, x.zero
-            )
-        else:
-            x = Buffer(x.tensor, layout)
+    buffer = x.buffer if isinstance(x, Scaled) else x
+    layout = buffer.layout.transpose((1, 0)) if transposed else buffer.layout
+    # Weights with leading dims of 1 may give the result more dims than the operand has.
+    layout = layout.with_rank(max(len(ctx.shape(value)), len(x_shape)))
+    x_shape = layout.shape
+    buffer = Buffer(buffer.tensor, layout, buffer.offset)
+    x = Scaled(buffer, x.compute, x.scale, x.zero) if isinstance(x, Scaled) else buffer
     x_layout, columns = innermost(layout)
     if columns is not None:
         w = w.map(lambda array: array[:, columns])
@@ -275,10 +273,10 @@ def _matmul_operands(ctx: Lowering, node: ir.Node, a: Buffer, b: Buffer, trans_a
         if max(p, q) > 1
     ]
     if len(dims) > 2:
-        a, b = ctx.row_major(a, node), ctx.row_major(b, node)
-        if len({a_batch, b_batch}) != 1:
-            raise Unsupported("more than two broadcast batch dimensions in MatMul")
-        count = prod(a_batch)
+        full = tuple(np.broadcast_shapes(a_batch, b_batch))
+        a = ctx.row_major(ctx.expanded(a, (*full, *a_shape[-2:]), node), node)
+        b = ctx.row_major(ctx.expanded(b, (*full, *b_shape[-2:]), node), node)
+        count = prod(full)
         flat_a = a.layout.reshape((count, *a_shape[-2:]))
         flat_b = b.layout.reshape((count, *b_shape[-2:]))
         assert flat_a is not None

@@ -184,7 +184,8 @@ def _lower_affine(ctx: Lowering, node: ir.Node) -> bool:
         return False
     constant = other.astype(np.float64)
     if node.op_type in ("Mul", "Div"):
-        factor = constant if node.op_type == "Mul" else 1.0 / constant
+        with np.errstate(divide="ignore"):
+            factor = constant if node.op_type == "Mul" else 1.0 / constant
         if not np.isfinite(factor).all():
             return False
         lazy.multiplier, lazy.addend = lazy.multiplier * factor, lazy.addend * factor
@@ -299,7 +300,7 @@ def _binary_loops(ctx: Lowering, node: ir.Node, buffers: list[Buffer], shape: Sh
         layout = full[1].layout
 
     def nest_of(target: Layout) -> dict[str, int] | None:
-        ranked = [_with_rank(b.layout, len(shape)) for b in buffers]
+        ranked = [b.layout.with_rank(len(shape)) for b in buffers]
         nest = loops(shape, [*ranked, target], 2)
         padded = None if nest is None else nest.padded(RANK)
         if padded is None:
@@ -318,10 +319,6 @@ def _binary_loops(ctx: Lowering, node: ir.Node, buffers: list[Buffer], shape: Sh
     if found is None:
         raise Unsupported(f"broadcasting over more than {RANK} dimensions")
     return found, layout, buffers
-
-
-def _with_rank(layout: Layout, rank: int) -> Layout:
-    return Layout(((),) * (rank - len(layout.axes)) + layout.axes, layout.order)
 
 
 def emit_binary(ctx: Lowering, node: ir.Node, op: int, a: Buffer, b: Buffer, shape: Shape,

@@ -22,7 +22,7 @@ def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
     q = ctx.quantization(node)
     if q is None:
         raise Unsupported(
-            "QuantizeLinear needs one constant scale and zero point, to 8 bits or fewer",
+            "QuantizeLinear needs one positive constant scale, one zero point and at most 8 bits",
             help="quantize activations per tensor; weights may be per channel",
         )
     form = ctx.form(required_input(node, 0))
@@ -74,8 +74,8 @@ def lower_dequantize(ctx: Lowering, node: ir.Node) -> None:
     if isinstance(form, Constant):
         ctx.bind(output, _constant_codes(form, scale, zero, axis, attr_int(node, "block_size", 0)))
         return
-    if not isinstance(form, Buffer) or scale.size != 1:
-        raise Unsupported("DequantizeLinear of an activation must be per tensor")
+    if not isinstance(form, Buffer) or scale.size != 1 or not 0 < scale.item() < np.inf:
+        raise Unsupported("DequantizeLinear of an activation needs one positive scale")
     if form.tensor.dtype is DType.U8:
         form = stored_as_int8(ctx, node, form)
         ctx.forms[required_input(node, 0)] = form

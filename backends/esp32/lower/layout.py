@@ -170,6 +170,10 @@ class Layout:
         axes = tuple(() if i == axis else a for i, a in enumerate(canonical.axes))
         return Layout(axes, tuple(a - (a > atom) for a in canonical.order if a != atom))
 
+    def with_rank(self, rank: int) -> Layout:
+        """The layout with leading axes of size 1 up to `rank`."""
+        return Layout(((),) * (rank - len(self.axes)) + self.axes, self.order)
+
     def drop_axis(self, axis: int) -> Layout:
         """The layout without a logical axis of size 1."""
         assert not self.axes[axis]

@@ -228,16 +228,7 @@ def lower_expand(ctx: Lowering, node: ir.Node) -> None:
     """Expand (broadcast) to a constant shape."""
     out = ctx.shape(node.outputs[0])
     source, wrap = _moved(ctx, required_input(node, 0))
-    axes = ((),) * (len(out) - len(source.layout.axes)) + source.layout.axes
-    source = Buffer(source.tensor, Layout(axes, source.layout.order), source.offset)
-    if source.layout.shape == out:
-        ctx.bind(node.outputs[0], wrap(source))
-        return
-    target = ctx.new(
-        node.outputs[0].name or "y", source.tensor.dtype, Layout.row_major(out), source.offset
-    )
-    ctx.copy(node, source, target, out)
-    ctx.bind(node.outputs[0], wrap(target))
+    ctx.bind(node.outputs[0], wrap(ctx.expanded(source, out, node)))
 
 
 @operator("Pad", int8="moves bytes; the constant is quantized")
@@ -286,8 +277,8 @@ def _fill_bits(real: float, source: Buffer, form: Form | None) -> int:
     if isinstance(form, Scaled):
         return int(np.flatnonzero(form.table() == np.float32(real))[0])
     if source.tensor.dtype is DType.F32:
-        return int.from_bytes(np.float32(real).tobytes(), "little")
-    return (int(real) - source.offset) & (2 ** (8 * source.tensor.dtype.size) - 1)
+        return int.from_bytes(np.array(real, "<f4").tobytes(), "little")
+    return (int(real) - source.offset) & ((1 << 8 * source.tensor.dtype.size) - 1)
 
 
 def _padded(ctx: Lowering, node: ir.Node, source: Buffer, out: Shape, before: list[int],

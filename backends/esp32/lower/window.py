@@ -13,6 +13,7 @@ from ternc.backends.esp32.lower.forms import Buffer, Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import attr_int, attr_ints, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
+from ternc.backends.esp32.lower.unary import stored_as_int8
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -41,22 +42,18 @@ def _window_numbers(n: int, size: tuple[int, int], channels: int, out: tuple[int
 @operator("MaxPool", "GlobalMaxPool", int8="on the integers")
 def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
     """MaxPool: on quantized operands the integers are compared."""
-    if len(node.outputs) > 1 and node.outputs[1].uses():
+    if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
         raise Unsupported("MaxPool with an output of indices")
     x_shape, y_shape = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     numbers, _ = _pool_geometry(node, x_shape, y_shape)
     form = ctx.form(required_input(node, 0))
-    integers = isinstance(form, Scaled) or (
-        isinstance(form, Buffer) and form.tensor.dtype is DType.I8
-    )
     if isinstance(form, Scaled):
         source = form.buffer
+    elif isinstance(form, Buffer) and form.tensor.dtype in (DType.I8, DType.U8):
+        source = stored_as_int8(ctx, node, form)
     else:
-        source = (
-            form
-            if isinstance(form, Buffer) and integers
-            else ctx.floats(required_input(node, 0), node)
-        )
+        source = ctx.floats(required_input(node, 0), node)
+    integers = source.tensor.dtype is DType.I8
     x = ctx.relayout(source, Layout.channels_last(x_shape), node)
     layout = Layout.channels_last(y_shape)
     dtype = DType.I8 if integers else DType.F32
