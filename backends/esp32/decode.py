@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ternc.backends.esp32 import encode
-from ternc.backends.esp32.isa import BY_CODE, NO_TENSOR, TENSOR_KINDS, Kind, Opcode
+from ternc.backends.esp32.isa import (
+    BY_CODE,
+    NATIVE,
+    NATIVE_OPCODES,
+    NO_TENSOR,
+    TENSOR_KINDS,
+    Kind,
+    Opcode,
+)
 from ternc.backends.esp32.program import DType, Region
 
 
@@ -123,7 +131,7 @@ def _instructions(section: _Section, layers: list[str]) -> list[InstructionRecor
             raise InvalidBlob("the program is shorter than it says")
         (head,) = struct.unpack_from("<I", section.payload, at)
         code, words = head & 0xFFFF, head >> 16
-        opcode = BY_CODE.get(code)
+        opcode = NATIVE_OPCODES[0] if code >= NATIVE else BY_CODE.get(code)
         if opcode is None:
             raise InvalidBlob(f"instruction 0x{code:02x} is not known")
         body = section.payload[at + 4 : at + 4 + 4 * words]

@@ -124,15 +124,35 @@ def _blob(blob: bytes, names: _Names) -> str:
     )
 
 
+def _natives(program: Program) -> str:
+    """The code generated for single layers, and the kernels that run it."""
+    parts = ['#include "ternc_lines.h"']
+    for native in program.natives:
+        name = native.entry.removesuffix("_blocks")
+        parts.append(
+            f"{native.source}\n"
+            f"static void {name}_run(const ternc_op *op, uint32_t begin, uint32_t end) {{\n"
+            "  (void)begin;\n  (void)end;\n"
+            f"  ternc_lines_run(op, {native.entry});\n}}\n"
+            f"static const ternc_kernel {name}_kernel = {{\n"
+            f"  {native.opcode.code:#x}u, {native.opcode.revision:#x}u, TERNC_WORDS_conv2d_i8_lines,"
+            " TERNC_KINDS_conv2d_i8_lines,\n"
+            f"  ternc_lines_check, NULL, {name}_run}};"
+        )
+    return "\n\n".join(parts)
+
+
 def _kernels(program: Program, names: _Names) -> str:
+    own = {native.opcode.name: f"&{native.entry.removesuffix('_blocks')}_kernel"
+           for native in program.natives}
     used = kernel_names(program)
-    custom = [name for name in used if name not in BY_NAME]
+    custom = [name for name in used if name not in BY_NAME and name not in own]
     lines = []
     if custom:
         lines += ["#ifdef __cplusplus", 'extern "C" {', "#endif"]
         lines += [f"extern const ternc_kernel ternc_k_{name};" for name in custom]
         lines += ["#ifdef __cplusplus", "}", "#endif"]
-    entries = ",\n".join(f"  &ternc_k_{name}" for name in used) or "  NULL"
+    entries = ",\n".join(f"  {own.get(name, f'&ternc_k_{name}')}" for name in used) or "  NULL"
     lines += [
         f"#define {names.macro('KERNEL_COUNT')} {len(used)}u",
         f"static const ternc_kernel *const {names.function('kernels')}[] = {{",
@@ -276,6 +296,7 @@ def emit_header(
         '#include "ternc.h"\n#include "ternc_kernels.h"',
         _macros(program, blob, names),
         f"/* Instructions, tensors and weights; stays in flash. */\n{_blob(blob, names)}",
+        *([_natives(program)] if program.natives else []),
         f"/* Just the kernels that this model uses; the linker drops the others. */\n"
         f"{_kernels(program, names)}",
         _asserts(blob, names),

@@ -86,6 +86,7 @@ class Instruction:
     op_type: str  # that node's operator
     macs: int = 0
     weight_nonzeros: int | None = None  # of ternary weights
+    codes: npt.NDArray[np.int64] | None = field(default=None, repr=False)  # of integer weights
 
     def tensors(self, *kinds: Kind) -> list[Tensor]:
         """Tensor operands of the given kinds, in operand order."""
@@ -123,7 +124,7 @@ _RANGES = {Kind.U32: range(2**32), Kind.I32: range(-(2**31), 2**31)}
 
 def instruction(
     name: str, layer: str, op_type: str, *, macs: int = 0, weight_nonzeros: int | None = None,
-    **operands: OperandValue,
+    codes: npt.NDArray[np.int64] | None = None, **operands: OperandValue,
 ) -> Instruction:
     """Builds an instruction from named operands; every operand must be given and be in range."""
     opcode = BY_NAME[name]
@@ -137,7 +138,7 @@ def instruction(
             assert isinstance(value, (int, np.integer)), (name, operand, value)
             assert value in _RANGES[operand.kind], (name, operand, value)
     return Instruction(
-        opcode, tuple(operands[n] for n in expected), layer, op_type, macs, weight_nonzeros
+        opcode, tuple(operands[n] for n in expected), layer, op_type, macs, weight_nonzeros, codes
     )
 
 
@@ -169,6 +170,15 @@ class View:
     zero_point: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class NativeCode:
+    """C code generated for one layer: an instruction of this program alone."""
+
+    opcode: Opcode  # its number and, as revision, the hash that binds code and blob
+    source: str  # functions, and the array that `entry` names
+    entry: str
+
+
 @dataclass(slots=True)
 class Program:
     """Instructions in execution order with their tensors; regions are sized by the planner."""
@@ -178,6 +188,7 @@ class Program:
     instructions: list[Instruction] = field(default_factory=list)
     values: dict[str, View] = field(default_factory=dict)  # ONNX value name -> where it is
     region_bytes: dict[Region, int] = field(default_factory=dict)
+    natives: list[NativeCode] = field(default_factory=list)
 
     def tensors(self) -> list[Tensor]:
         """Every tensor once: ports first, then in order of first use."""

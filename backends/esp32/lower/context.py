@@ -15,6 +15,7 @@ from ternc.backends.esp32.lower.forms import (
     Codes,
     Constant,
     Form,
+    IntArray,
     Lazy,
     Scaled,
     Table,
@@ -216,11 +217,11 @@ class Lowering:
     # -- instructions --------------------------------------------------------------------------
 
     def emit(self, name: str, node: ir.Node, *, macs: int = 0, weight_nonzeros: int | None = None,
-             **operands: OperandValue) -> None:
+             codes: IntArray | None = None, **operands: OperandValue) -> None:
         """Appends an instruction that computes `node`."""
         self.program.instructions.append(instruction(
             name, node.name or node.op_type, node.op_type, macs=macs,
-            weight_nonzeros=weight_nonzeros, **operands,
+            weight_nonzeros=weight_nonzeros, codes=codes, **operands,
         ))
 
     def relayout(self, buffer: Buffer, layout: Layout, node: ir.Node) -> Buffer:

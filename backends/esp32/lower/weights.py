@@ -14,9 +14,9 @@ import onnx_ir as ir
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
 from ternc.backends.esp32.lower.layout import Layout
+from ternc.backends.esp32.lower.nodes import required_input
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import pack_ternary, requantize_constants
-
 
 WeightMap = Callable[[Any], Any]  # rearranges an array of any element type
 
@@ -141,7 +141,7 @@ def _shared(ctx: Lowering, layer: Layer, buffer: Buffer) -> dict[str, OperandVal
 
 
 def _weight_name(node: ir.Node) -> str:
-    value = node.inputs[1] if len(node.inputs) > 1 else None
+    value = required_input(node, 1) if len(node.inputs) > 1 else None
     return f"{(value.name if value is not None else None) or node.name or node.op_type}:weights"
 
 
@@ -184,8 +184,8 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
     ctx.emit(
         f"{layer.kernel}_i8{'_t2' if layer.weights.is_ternary else ''}", layer.node,
-        macs=layer.macs, weight_nonzeros=_nonzeros(layer), y=output.tensor,
-        m=ctx.data(f"{name}:m", constants.m, DType.I32),
+        macs=layer.macs, weight_nonzeros=_nonzeros(layer), codes=layer.weights.codes,
+        y=output.tensor, m=ctx.data(f"{name}:m", constants.m, DType.I32),
         c=ctx.data(f"{name}:c", constants.c, DType.I32), shift=int(constants.shift),
         lo=q.lo, hi=q.hi, **_shared(ctx, layer, x.buffer), **_zero_tensor(ctx, layer), **padding,
     )
