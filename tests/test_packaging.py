@@ -26,7 +26,7 @@ RUNTIME = ROOT / "runtime_c"
 LINKS = {"passes": "../passes", "backends": "../backends", "_runtime_c": "../runtime_c"}
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = CONFIG["tool"]["setuptools"]
-(EXTENSION,) = SETUPTOOLS["ext-modules"]
+EXTENSION, TERNARY_CPU = SETUPTOOLS["ext-modules"]
 
 
 def python_files() -> Iterator[tuple[str, Path]]:
@@ -55,6 +55,10 @@ class TestLists:
     def test_extension_sources(self) -> None:
         found = [path.relative_to(ROOT).as_posix() for path in RUNTIME.glob("src/**/*.c")]
         assert sorted(EXTENSION["sources"]) == sorted(["ternc/_engine.c", *found])
+
+    def test_every_extension_is_built(self) -> None:
+        sources = {f"ternc/{path.name}" for path in (ROOT / "ternc").glob("*.c")}
+        assert sources == {EXTENSION["sources"][0], *TERNARY_CPU["sources"]}
 
     def test_extension_headers(self) -> None:
         found = [path.relative_to(ROOT).as_posix() for path in RUNTIME.glob("src/**/*.h")]
@@ -209,7 +213,7 @@ class TestBuilds:
         assert {f"ternc/_runtime_c/{name}" for name in runtime} <= names
         modules = {name.replace(".", "/") + ".py" for name, _ in python_files()}
         assert modules <= names
-        assert {"ternc/py.typed", "ternc/_engine.pyi"} <= names
+        assert {"ternc/py.typed", "ternc/_engine.pyi", "ternc/_ternary_cpu.pyi"} <= names
         with tarfile.open(sdist) as tar:
             members = tar.getmembers()
         assert not [member.name for member in members if member.issym()]

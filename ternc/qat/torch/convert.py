@@ -1,0 +1,164 @@
+"""`ternarize(model)`: every layer that has a ternary form takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from torch import nn
+
+from ternc.qat.torch.conv import TernaryConv1d, TernaryConv2d
+from ternc.qat.torch.deployed import Deployed
+from ternc.qat.torch.layer import TernaryLayer
+from ternc.qat.torch.linear import BitLinear
+from ternc.qat.torch.recurrent import TernaryGRU, TernaryLSTM
+
+WRAPPERS: Final[Mapping[type[nn.Module], type[TernaryLayer]]] = MappingProxyType({
+    wrapper.float_type: wrapper
+    for wrapper in (BitLinear, TernaryConv1d, TernaryConv2d, TernaryLSTM, TernaryGRU)
+})
+"""The ternary layer for each layer of `torch.nn` that has one."""
+
+Skip: TypeAlias = (
+    "str | type[nn.Module] | Iterable[str | type[nn.Module]] | Callable[[str, nn.Module], bool]")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What `ternarize` did, by module name; printing it gives one line per layer."""
+
+    converted: Mapping[str, str]
+    """Name to the layer's new type."""
+    skipped: Mapping[str, str]
+    """Layers that could have been converted, and why they were not."""
+    unsupported: Mapping[str, str]
+    """Layers with weights of their own that have no ternary form, left as they were."""
+
+    def __str__(self) -> str:
+        groups = (
+            ("ternary", self.converted), ("skipped", self.skipped),
+            ("left as it was", self.unsupported))
+        lines = [
+            f"{name}: {what} ({detail})" for what, group in groups
+            for name, detail in group.items()]
+        return "\n".join(lines)
+
+
+def ternarize(
+    model: nn.Module, scheme: str = "bitnet", *, skip: Skip = (), eps: float = 1e-6,
+    quant_type: str | None = None, learn_scale: bool | None = None,
+    activations: str | None = "none",
+) -> Conversion:
+    """Replaces the Linear, Conv1d, Conv2d, LSTM and GRU layers of `model` by ternary ones.
+
+    The new layers hold the same parameter objects, so an optimizer made before goes on working
+    (with a learned scale make it afterwards), and tied weights stay tied. Subclasses of these
+    types, and layers with a parametrization, are left alone.
+
+    Args:
+        model: changed in place.
+        scheme: one of `ternc.quantize.SCHEMES`.
+        skip: what to leave float: names, patterns of names like "encoder.*", types, or a function
+            of name and module. Networks usually keep their first and last layer.
+        eps, quant_type, learn_scale, activations: as `TernaryLayer` has them.
+
+    Returns:
+        What was converted, what was skipped and why, and what has no ternary form.
+
+    Raises:
+        ValueError: An argument is unknown, a name or pattern in `skip` matches nothing, or
+            nothing is left to convert because the model is ternary already.
+        TypeError: `model` itself is a single layer, which cannot be replaced in place.
+    """
+    if type(model) in WRAPPERS:
+        wrapper = WRAPPERS[type(model)].__name__
+        raise TypeError(
+            f"a single {type(model).__name__} cannot be replaced in place: "
+            f"use {wrapper}.from_float(layer, scheme)")
+    if any(isinstance(module, Deployed) for module in model.modules()):
+        raise ValueError("the model is deployed: ternarize the trained model, then deploy it")
+    options: dict[str, Any] = {
+        "eps": eps, "quant_type": quant_type, "learn_scale": learn_scale,
+        "activations": activations}
+    # unknown arguments are reported even when there is nothing to convert
+    BitLinear(1, 1, scheme=scheme, **options)
+    wanted = _Skip(skip)
+    converted: dict[str, str] = {}
+    skipped: dict[str, str] = {}
+    unsupported: dict[str, str] = {}
+    made: dict[int, nn.Module] = {}
+    plan: list[tuple[nn.Module, str, str, nn.Module]] = []
+    for path, parent in list(model.named_modules(remove_duplicate=False)):
+        if isinstance(parent, TernaryLayer):
+            continue
+        for key, child in parent.named_children():
+            name = f"{path}.{key}" if path else key
+            if isinstance(child, TernaryLayer):
+                skipped[name] = f"is a {type(child).__name__} already"
+            elif type(child) in WRAPPERS:
+                reason = wanted.reason(name, child) or _bypassed(parent)
+                if reason:
+                    skipped[name] = reason
+                else:
+                    plan.append((parent, key, name, child))
+            elif any(p.dim() > 1 for p in child.parameters(recurse=False)):
+                unsupported[name] = type(child).__name__
+    wanted.check()
+    if not plan and any("already" in reason for reason in skipped.values()):
+        raise ValueError("the model is ternary already: there is nothing left to convert")
+    for parent, key, name, child in plan:
+        if id(child) not in made:
+            made[id(child)] = WRAPPERS[type(child)].from_float(child, scheme, **options)
+        setattr(parent, key, made[id(child)])
+        _disable_fast_path(parent)
+        converted[name] = type(made[id(child)]).__name__
+    return Conversion(
+        MappingProxyType(converted), MappingProxyType(skipped), MappingProxyType(unsupported))
+
+
+class _Skip:
+    """Answers whether a module is to be left, and remembers which entries ever matched."""
+
+    def __init__(self, skip: Skip) -> None:
+        self.function: Callable[[str, nn.Module], bool] | None = None
+        self.entries: list[str | type[nn.Module]] = []
+        if isinstance(skip, (str, type)):
+            self.entries = [skip]
+        elif callable(skip):
+            self.function = skip
+        else:
+            self.entries = list(skip)
+        self.unused = {entry for entry in self.entries if isinstance(entry, str)}
+
+    def reason(self, name: str, module: nn.Module) -> str:
+        if self.function is not None and self.function(name, module):
+            return "skip"
+        for entry in self.entries:
+            if isinstance(entry, str):
+                if name == entry or name.startswith(f"{entry}.") or fnmatchcase(name, entry):
+                    self.unused.discard(entry)
+                    return f"skip={entry!r}"
+            elif isinstance(module, entry):
+                return f"skip={entry.__name__}"
+        return ""
+
+    def check(self) -> None:
+        if self.unused:
+            names = ", ".join(repr(entry) for entry in sorted(self.unused))
+            raise ValueError(f"skip matches no layer: {names}")
+
+
+def _bypassed(parent: nn.Module) -> str:
+    """Why a child's own forward would never be called, empty when it would."""
+    if isinstance(parent, nn.MultiheadAttention):
+        return "MultiheadAttention reads this weight itself"
+    return ""
+
+
+def _disable_fast_path(parent: nn.Module) -> None:
+    """In eval mode TransformerEncoderLayer has a fused form that would read float weights."""
+    if isinstance(parent, nn.TransformerEncoderLayer):
+        parent.activation_relu_or_gelu = 0
