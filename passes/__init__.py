@@ -18,6 +18,7 @@ from ternc.passes.detect_ternary import DetectTernary
 from ternc.passes.fix_shapes import FixShapes
 from ternc.passes.fold_batchnorm import FoldBatchNorm
 from ternc.passes.fold_constants import FoldConstants
+from ternc.passes.fold_input import FoldInput
 from ternc.passes.fold_pad import FoldPad
 from ternc.passes.hoist_layout import HoistLayout
 from ternc.passes.import_fake_quant import ImportFakeQuant
@@ -65,5 +66,6 @@ def front(
         NormaliseDynamic(),
         FoldBatchNorm(folded),
         DetectTernary(diagnostics),
+        FoldInput(folded),
         common.RemoveUnusedNodesPass(),
     )

@@ -1,8 +1,8 @@
 """The pattern of a quantization by absmax at run time, as BitLinear-style layers have it.
 
-    a = max |x| over the last axis, or over all axes but the first; at least epsilon
-    s = (1 / a) * levels, or levels / a            q = clip(round(x * s)), result q / s
-    d = a / levels, or a * (1 / levels)            q = clip(round(x / d)), result q * d
+a = max |x| over the last axis, or over all axes but the first; at least epsilon
+s = (1 / a) * levels, or levels / a            q = clip(round(x * s)), result q / s
+d = a / levels, or a * (1 / levels)            q = clip(round(x / d)), result q * d
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def _absmax(x: ir.Value, value: ir.Value) -> tuple[int, float] | None:
         inner = node.inputs[0]
         if node.op_type == "Max" and given is None:
             given, inner = scalar(inner), input_at(node, 1)
-        if given is None or inner is None or given < 0 or len(node.inputs) > 2 and (
-                node.op_type == "Max" or node.inputs[2] is not None):
+        if given is None or inner is None or given < 0 or (len(node.inputs) > 2 and (
+                node.op_type == "Max" or node.inputs[2] is not None)):
             return None
         epsilon, value = given, inner
     reduce = _made_by(value, "ReduceMax")

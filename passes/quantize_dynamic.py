@@ -20,8 +20,8 @@ class QuantizeDynamic(ir.passes.InPlacePass):
     """y = op(x, W) → op(clip(round(x·s), -128, 127) / s, DQ(W)), s = (1 / max(max|x|, 1e-5))·127.
 
     op is Conv, ConvTranspose, Gemm (without transA) or MatMul with a constant weight. The maximum
-    is over the last axis of x for Gemm and MatMul, over the sample for convolutions: BitNet b1.58's
-    activation quantization. Float weights become int8 for each output channel; ternary and
+    is over the last axis of x for Gemm and MatMul, over the sample for convolutions: BitNet
+    b1.58's activation quantization. Float weights become int8 for each output channel; ternary and
     quantized ones stay. An x shared by several layers is quantized once.
 
     Must not apply to nodes named in `keep`, nor where x is quantized like that already.
@@ -42,7 +42,7 @@ class QuantizeDynamic(ir.passes.InPlacePass):
                 continue
             x, weight = node.inputs[0], node.inputs[1]
             if x is None or constant(x) is not None or dequantized_constant(weight) is None \
-                    or node.attributes.get_int("transA", 0) or match_result(x) is not None:
+                    or bool(node.attributes.get_int("transA", 0)) or match_result(x) is not None:
                 continue
             per_sample = node.op_type.startswith("Conv")
             if (x, per_sample) not in made:

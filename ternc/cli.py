@@ -34,7 +34,7 @@ other commands (each with its own --help):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = options.joined(list(sys.argv[1:] if argv is None else argv))
     command = _COMMANDS.get(arguments[0]) if arguments else None
     make_parser, run = command or (_compile_parser, _compile)
     try:
@@ -119,6 +119,8 @@ def _compile(parsed: argparse.Namespace) -> int:
     data = compiled.report()
     compiled.save(output)
     _show(compiled, parsed)
+    if compiled.mixed is not None and not parsed.quiet:
+        print(compiled.mixed.table(), file=sys.stderr)
     if parsed.json:
         print(json.dumps(data, indent=2))
     elif not parsed.quiet:

@@ -17,6 +17,7 @@ from ternc.backends.esp32.memory_plan import plan_memory
 from ternc.backends.esp32.targets import Target, target_named
 from ternc.compiled import CompiledModel
 from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
+from ternc.normalization import normalised
 from ternc.passes import front
 from ternc.passes._graph import name_nodes
 from ternc.precision import Precision, apply, checked, held, scheme_name
@@ -76,8 +77,8 @@ def compile(  # the name of the thing
     activations: Activations = "auto", weights: Weights = "auto", name: str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None, keep: Mapping[str, str] | None = None,
     ternarize: bool | str | None = None, max_drop: float | None = None, labels: Any = None,
-    evaluation_data: Any = None, calibration_method: str = "minmax", ram: int | None = None,
-    flash: int | None = None,
+    evaluation_data: Any = None, mean: Any = None, std: Any = None,
+    calibration_method: str = "minmax", ram: int | None = None, flash: int | None = None,
     fuse: bool = True, io: Literal["auto", "float"] = "auto",
     io_layout: Literal["model", "nhwc"] = "model", stateful: bool = False,
     verify_passes: bool = False,
@@ -107,6 +108,9 @@ def compile(  # the name of the thing
         labels: class of each sample of the evaluation data, or of the calibration data without
             it; default what these hold under "labels".
         evaluation_data: what to measure losses on; default every other calibration sample.
+        mean: what training subtracted from each raw sample, one number or one per channel (or
+            {input name: either}); the compiled model takes raw samples, calibration data too.
+        std: what training divided (sample - mean) by, likewise.
         name: the C prefix; default from the file's name.
         shapes: sizes of inputs whose shape is dynamic, by input name.
         keep: node name -> "float32", "int8" or "ternary": fixes what that layer becomes.
@@ -133,7 +137,7 @@ def compile(  # the name of the thing
             "TC0403", f"name={name!r} is not a C identifier",
             help="letters, digits and underscores, not starting with a digit"),))
     diagnostics = Diagnostics()
-    source = frontend.load(model, example_inputs)
+    source = normalised(frontend.load(model, example_inputs), mean, std)
     observe = None
     if verify_passes:
         from ternc.verify_passes import PassVerifier

@@ -118,7 +118,8 @@ def _conv_transpose(
 
     def patches(x: Array) -> Array:
         wide = np.zeros((*x.shape[:2], *stuffed), np.float32)
-        wide[(..., *(slice(None, None, s) for s in strides))] = x
+        places: tuple[slice, ...] = tuple(slice(None, None, s) for s in strides)
+        wide[(slice(None), slice(None), *places)] = x
         return _windows(wide, kernel, ones, dilations, begin, end, 1)
 
     def arrange(w: Weights) -> Weights:

@@ -110,13 +110,13 @@ def choose(
     fit, check, answers = _split(data, labels, evaluation)
     search = _Search(model, precision, fit, check, answers, precision.max_drop)
     forced = tuple(sorted(precision.kept("ternary")))
-    slots = [slot for slot in float_slots(model, None, precision.not_ternary)]
+    slots = list(float_slots(model, None, precision.not_ternary))
     weights: dict[str, int] = {}
     for slot in slots:
         array = slot.weight.const_value
         assert array is not None
         name = slot.node.name or ""
-        weights[name] = weights.get(name, 0) + int(np.prod(tuple(array.shape)))
+        weights[name] = weights.get(name, 0) + int(array.size)
     free = [name for name in weights if name not in forced]
     total = len(free) + 4
     search.measure(())  # the int8 model, which every loss in dB is counted from

@@ -31,18 +31,31 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration-method", default="minmax",
                         choices=("minmax", "percentile", "entropy", "mse"),
                         help="how ranges follow from the samples; default %(default)s")
-    parser.add_argument("--activations", choices=("auto", "float32", "int8"), default="auto",
-                        help="auto: as the model says; int8 with calibration; else float32")
+    parser.add_argument("--activations", choices=("auto", "float32", "int8", "dynamic"),
+                        default="auto",
+                        help="auto: as the model says; int8 with calibration; else float32. "
+                        "dynamic: int8 by the absmax at run time, without calibration")
     parser.add_argument("--weights", choices=("auto", "ternary", "int8", "float32"),
                         default="auto", help="auto: exactly ternary weights stay ternary")
+    parser.add_argument("--ternarize", metavar="SCHEME|NODE", action="append", default=[],
+                        help="make weights ternary: fitted to the calibration data, else by "
+                        "weight error; =SCHEME for exactly that rule; =NODE for one layer")
+    parser.add_argument("--max-drop", metavar="X", type=float,
+                        help="ternary or int8 for each layer, the smallest that loses at most X: "
+                        "points of accuracy with labels, else dB of output SQNR")
+    parser.add_argument("--mean", metavar="M[,M...]", type=numbers,
+                        help="the model takes raw samples: (x - mean) / std is folded in; one "
+                        "number, or one per channel")
+    parser.add_argument("--std", metavar="S[,S...]", type=numbers, help="see --mean")
     parser.add_argument("--ram", metavar="SIZE", type=size,
                         help="RAM for the arena, like 160K; default the chip's")
     parser.add_argument("--flash", metavar="SIZE", type=size,
                         help="flash for the model, like 4M; default the chip's")
     parser.add_argument("--shape", metavar="NAME:DIMS", type=shape, action="append", default=[],
                         help="size of a dynamic input, like mfcc:1x16x40; repeatable")
-    parser.add_argument("--keep", metavar="float32:NODE", type=keep, action="append", default=[],
-                        help="do not quantize this node; repeatable")
+    parser.add_argument("--keep", metavar="PRECISION:NODE", type=keep, action="append",
+                        default=[], help="float32, int8 or ternary for this node, whatever the "
+                        "rest becomes; repeatable")
     parser.add_argument("--io", choices=("auto", "float"), default="auto",
                         help="float: float inputs and outputs on an integer model too")
     parser.add_argument("--io-layout", choices=("model", "nhwc"), default="model",
@@ -63,11 +76,18 @@ def add_messages(parser: argparse.ArgumentParser) -> None:
 
 def compile_options(parsed: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `ternc.compile` from those of the command line."""
+    from ternc.precision import schemes
+
+    named = [value for value in parsed.ternarize if value in schemes()]
+    nodes = [value for value in parsed.ternarize if value not in schemes()]
     return {
+        "keep": {**dict.fromkeys(nodes, "ternary"), **dict(parsed.keep)},
+        "ternarize": named[-1] if named else None, "max_drop": parsed.max_drop,
+        "mean": parsed.mean, "std": parsed.std,
         "target": parsed.target, "calibration_data": parsed.calibration,
         "calibration_method": parsed.calibration_method, "activations": parsed.activations,
         "weights": parsed.weights, "ram": parsed.ram, "flash": parsed.flash,
-        "shapes": dict(parsed.shape), "keep": dict(parsed.keep), "io": parsed.io,
+        "shapes": dict(parsed.shape), "io": parsed.io,
         "io_layout": parsed.io_layout, "fuse": not parsed.no_fuse,
         "verify_passes": parsed.verify_passes,
     }
@@ -99,11 +119,27 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def keep(text: str) -> tuple[str, str]:
-    """("conv1", "float32") from "float32:conv1"."""
+    """("conv1", "int8") from "int8:conv1"."""
     precision, _, node = text.partition(":")
-    if precision != "float32" or not node:
-        raise argparse.ArgumentTypeError(f"{text!r}: write it like float32:NODE")
+    if precision not in ("float32", "int8", "ternary") or not node:
+        raise argparse.ArgumentTypeError(f"{text!r}: write it like float32:NODE or int8:NODE")
     return node, precision
+
+
+def numbers(text: str) -> float | list[float]:
+    """0.5 from "0.5", [0.5, 0.4, 0.4] from "0.5,0.4,0.4"."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write it like 127.5 or 0.485,0.456,0.406") from None
+    return values[0] if len(values) == 1 else values
+
+
+def joined(arguments: list[str]) -> list[str]:
+    """`--ternarize` alone as `--ternarize=auto`, so that it does not take the model's path."""
+    return ["--ternarize=auto" if argument == "--ternarize" else argument
+            for argument in arguments]
 
 
 def symbol(text: str) -> str:

@@ -77,9 +77,10 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
 
     problems = Diagnostics()
     for name, value, allowed in (
-        ("activations", precision.activations, ACTIVATIONS), ("weights", precision.weights, WEIGHTS),
+        ("activations", precision.activations, ACTIVATIONS),
+        ("weights", precision.weights, WEIGHTS),
         ("calibration method", precision.method, METHODS),
-        ("ternarize", precision.ternarize or "auto", ("auto", RECONSTRUCT, *SCHEMES)),
+        ("ternarize", precision.ternarize or "auto", schemes()),
     ):
         if value not in allowed:
             problems.error("TC0403", f"{name}={value!r} is not one of {', '.join(allowed)}")
@@ -129,7 +130,7 @@ def _check_combination(
     if quantized:
         problems.error("TC0403", "mixed precision starts from a float model, and this one is "
                                  "quantized", help="compile the model that it was made from")
-    if precision.weights in ("int8", "float32") or wants_ternary and precision.weights != "auto":
+    if precision.weights in ("int8", "float32") or (wants_ternary and precision.weights != "auto"):
         problems.error("TC0403", "a limit on the loss chooses the weights of each layer: "
                                  f"--weights {precision.weights} leaves no choice",
                        help="leave --weights out; --keep fixes single layers")
@@ -235,6 +236,11 @@ def _quantize_weights(model: ir.Model, precision: Precision) -> None:
         QuantizeWeights(keep=precision.kept("float32"))(model)
     elif precision.kept("int8"):
         QuantizeWeights(precision.kept("int8"))(model)
+
+
+def schemes() -> tuple[str, ...]:
+    """What `ternarize` may be."""
+    return ("auto", RECONSTRUCT, *SCHEMES)
 
 
 def scheme_name(value: bool | str | None) -> str | None:

@@ -18,11 +18,11 @@ import onnx_ir as ir
 
 from ternc.diagnostics import Diagnostics
 from ternc.layer_inputs import LayerInputs, layer_inputs
+from ternc.passes._bias import add_to_bias
 from ternc.passes._canonical import canonical, import_int2, put_in_slot
 from ternc.passes._graph import constant
 from ternc.passes._levels import Ternary
 from ternc.passes._linear import Slot
-from ternc.passes._bias import add_to_bias
 from ternc.passes.ternarize import by_scheme, float_slots, real, warn
 from ternc.quantize.reconstruction import reconstruct_weights
 

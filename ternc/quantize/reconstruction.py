@@ -91,7 +91,7 @@ def _inverse_factor(hessian: Array, order: npt.NDArray[np.intp]) -> Array:
 def _compensated(
     weights: Array, scale: Array, factor: Array, order: npt.NDArray[np.intp]
 ) -> Array:
-    """GPTQ: quantize a column, spread its error over the later ones; blocks defer the spreading."""
+    """GPTQ: quantize a column, spread its error over the later ones, block by block."""
     work = np.take_along_axis(weights, order[:, None, :], 2).copy()
     codes = np.zeros_like(work)
     inputs = work.shape[2]

@@ -66,7 +66,9 @@ def _takes(ctx: Lowering, node: ir.Node, codes: _dynamic.Codes) -> bool:
     rank = form.codes.ndim
     output = {"Conv": 0, "ConvTranspose": 1, "MatMul": rank - 1}.get(
         node.op_type, 0 if attr_int(node, "transB", 0) else 1)
-    if form.axis not in (None, output) or form.zero.any() or np.abs(form.codes).max(initial=0) > 127:
+    if form.axis not in (None, output) or form.zero.any():
+        return False
+    if np.abs(form.codes).max(initial=0) > 127:
         return False
     if node.op_type == "MatMul" and rank != 2:
         return False

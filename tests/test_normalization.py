@@ -1,0 +1,56 @@
+"""`mean` and `std`: raw samples in, no run-time cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+import ternc
+from ternc.diagnostics import UsageError
+from tests.passes.running import graph, run
+
+RNG = np.random.default_rng(0)
+RAW = RNG.integers(0, 256, (8, 3, 6, 6), np.uint8)
+
+
+def _model() -> ir.Model:
+    return graph("c = Conv (x, k)\nr = Relu (c)\nf = Flatten (r)\ny = Gemm (f, w)",
+                 "float[1,3,6,6] x", "float[1,4] y",
+                 k=RNG.standard_normal((5, 3, 3, 3)).astype(np.float32),
+                 w=RNG.standard_normal((80, 4)).astype(np.float32))
+
+
+@pytest.mark.parametrize("mean", [127.5, [120.0, 110.0, 100.0]])
+@pytest.mark.parametrize("std", [64.0, [60.0, 50.0, 40.0], None])
+def test_float_program_takes_raw_samples(mean: object, std: object) -> None:
+    model = _model()
+    compiled = ternc.compile(model, mean=mean, std=std)
+    plain = ternc.compile(model)
+    assert ([i.opcode.name for i in compiled.program.instructions]
+            == [i.opcode.name for i in plain.program.instructions])
+    shift = np.asarray(mean, np.float32).reshape(-1, 1, 1)
+    width = np.asarray(1.0 if std is None else std, np.float32).reshape(-1, 1, 1)
+    for raw in RAW:
+        expected = run(model, {"x": ((raw - shift) / width)[None].astype(np.float32)})["y"]
+        got = compiled.run(raw[None])["y"]
+        assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_int8_port_is_the_raw_byte() -> None:
+    """Samples over the full range of a byte have scale 1 and zero point -128."""
+    data = RAW.copy()
+    data[0, 0, 0, :2] = 0, 255
+    compiled = ternc.compile(_model(), mean=127.5, std=64.0, calibration_data=data)
+    port = compiled.program.inputs[0]
+    assert (port.scale, port.zero_point) == (1.0, -128)
+    names = [item.opcode.name for item in compiled.program.instructions]
+    assert names == ["copy_nd", "conv2d_i8", "dense_i8"]  # the copy is NCHW to NHWC
+
+
+@pytest.mark.parametrize(
+    "options", [{"mean": [1.0, 2.0]}, {"std": 0.0}, {"std": -1.0}, {"mean": {"z": 1.0}},
+                {"mean": float("nan")}, {"mean": "many"}])
+def test_statistics_that_do_not_fit(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="TC0403"):
+        ternc.compile(_model(), **options)
