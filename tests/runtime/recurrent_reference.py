@@ -1,0 +1,137 @@
+"""The recurrent layers in numpy: float64, and exactly what the integer kernels must give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+BIASES = {"lstm": 4, "gru": 4, "rnn": 1}
+SCRATCH = {"lstm": 6, "gru": 4, "rnn": 2}
+_TANH = np.minimum(np.rint(np.tanh(np.arange(257) / 32) * 32768), 32767).astype(np.int64)
+FAR = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Geometry of one layer; x is [steps, batch, inputs]."""
+
+    steps: int
+    batch: int
+    in_features: int
+    hidden: int
+    directions: int
+    reverse: int
+
+    def order(self, direction: int) -> range:
+        """The steps in the order in which a direction takes them."""
+        backwards = bool(direction or self.reverse)
+        return range(self.steps - 1, -1, -1) if backwards else range(self.steps)
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def float_layer(cell: str, sizes: Sizes, x: Array, w: Array, r: Array, b: Array, h0: Array,
+                c0: Array, *, before_reset: int = 0, relu: int = 0) -> tuple[Array, Array, Array]:
+    """Y [steps, batch, directions, hidden] and the last states [batch, directions, hidden]."""
+    y = np.zeros((sizes.steps, sizes.batch, sizes.directions, sizes.hidden))
+    h_last, c_last, n = h0.astype(np.float64), c0.astype(np.float64), sizes.hidden
+    for d in range(sizes.directions):
+        for s in range(sizes.batch):
+            h, c = h_last[s, d], c_last[s, d]
+            for t in sizes.order(d):
+                from_x, from_h = w[d] @ x[t, s], r[d] @ h
+                if cell == "lstm":
+                    i, o, f, g = np.split(from_x + from_h + b[d], 4)
+                    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+                    h = sigmoid(o) * np.tanh(c)
+                elif cell == "gru":
+                    z, reset = sigmoid((from_x + from_h)[: 2 * n] + b[d][: 2 * n]).reshape(2, n)
+                    inner = from_h[2 * n :] if before_reset else r[d][2 * n :] @ (reset * h)
+                    inner = inner + b[d][3 * n :]
+                    inner = reset * inner if before_reset else inner
+                    h = (1 - z) * np.tanh(from_x[2 * n :] + b[d][2 * n : 3 * n] + inner) + z * h
+                else:
+                    h = from_x + from_h + b[d]
+                    h = np.maximum(h, 0) if relu else np.tanh(h)
+                y[t, s, d] = h
+            h_last[s, d], c_last[s, d] = h, c
+    return y, h_last, c_last
+
+
+def tanh_q15(x: Array) -> Array:
+    """tanh of 16 fraction bits, in 15: the table with linear interpolation."""
+    size = np.minimum(np.abs(x), 1 << 40)
+    step = np.minimum(size >> 11, 256)
+    low, high = _TANH[step], _TANH[np.minimum(step + 1, 256)]
+    y = np.where(step < 256, low + (((high - low) * (size & 2047) + 1024) >> 11), 32767)
+    return np.where(x < 0, -y, y)
+
+
+def sigmoid_q15(x: Array) -> Array:
+    return (tanh_q15(x >> 1) + 32768) >> 1
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """Multipliers [directions, rows] and offsets [directions, biases] of the gates."""
+
+    m_w: Array
+    m_r: Array
+    c: Array
+    shift: int
+    out_m: int
+    out_c: int
+    out_shift: int
+    lo: int
+    hi: int
+
+
+def _gate(x: Array, m_w: Array, h: Array, m_r: Array, c: Array, shift: int) -> Array:
+    return np.clip((x * m_w + h * m_r + (c << 16)) >> (16 + shift), -FAR, FAR)
+
+
+def integer_layer(cell: str, sizes: Sizes, x: Array, w: Array, r: Array, k: Constants, h0: Array,
+                  c0: Array, *, before_reset: int = 0,
+                  cell_bits: int = 0) -> tuple[Array, Array, Array]:
+    """The same in integers, bit by bit."""
+    y = np.zeros((sizes.steps, sizes.batch, sizes.directions, sizes.hidden), np.int64)
+    h_last, c_last, n = h0.astype(np.int64), c0.astype(np.int64), sizes.hidden
+    x, w, r = (a.astype(np.int64) for a in (x, w, r))
+    for d in range(sizes.directions):
+        m_w, m_r, b = (a[d].astype(np.int64) for a in (k.m_w, k.m_r, k.c))
+        for s in range(sizes.batch):
+            h, c = h_last[s, d], c_last[s, d]
+            for t in sizes.order(d):
+                from_x, from_h = w[d] @ x[t, s], r[d] @ h
+                both = _gate(from_x, m_w, from_h, m_r, b[: len(m_w)], k.shift)
+                if cell == "lstm":
+                    i, o, f = sigmoid_q15(both[: 3 * n]).reshape(3, n)
+                    added = i * tanh_q15(both[3 * n :]) >> (15 - cell_bits)
+                    c = np.clip((f * c + added + 16384) >> 15, -32767, 32767)
+                    h = (o * tanh_q15(c << (16 - cell_bits)) + 16384) >> 15
+                elif cell == "gru":
+                    z, reset = sigmoid_q15(both[: 2 * n]).reshape(2, n)
+                    last = slice(2 * n, 3 * n)
+                    if before_reset:
+                        zero = np.zeros(n, np.int64)
+                        inner = _gate(zero, zero, from_h[last], m_r[last], b[3 * n :], k.shift)
+                        g = _gate(from_x[last], m_w[last], zero, zero, b[last], k.shift)
+                        g = g + ((reset * inner + 16384) >> 15)
+                    else:
+                        reset_h = (reset * h + 16384) >> 15
+                        g = _gate(from_x[last], m_w[last], r[d][last] @ reset_h, m_r[last],
+                                  b[last], k.shift)
+                    h = ((32768 - z) * tanh_q15(g) + z * h + 16384) >> 15
+                else:
+                    h = tanh_q15(both)
+                wide = (h * k.out_m + (k.out_c << 16)) >> (16 + k.out_shift)
+                y[t, s, d] = np.clip(wide, k.lo, k.hi)
+            h_last[s, d], c_last[s, d] = h, c
+    return y, h_last, c_last

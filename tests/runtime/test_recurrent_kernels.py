@@ -1,0 +1,234 @@
+"""The recurrent kernels against numpy, and the integer gates against sigmoid and tanh."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ternc.quantize import pack_ternary
+from tests.runtime.harness import (
+    Array, Call, Refused, assert_ranges_disjoint, assert_sizes_checked, call, math_library,
+)
+from tests.runtime.recurrent_reference import (
+    BIASES, GATES, SCRATCH, Constants, Sizes, float_layer, integer_layer, sigmoid, tanh_q15,
+)
+
+CELLS = ("lstm", "gru", "rnn")
+GEOMETRY = [
+    Sizes(1, 1, 1, 1, 1, 0), Sizes(5, 1, 3, 4, 1, 0), Sizes(4, 1, 6, 5, 1, 1),
+    Sizes(3, 2, 7, 6, 2, 0), Sizes(6, 3, 4, 3, 1, 1),
+]
+_IDS = [f"{s.steps}x{s.batch}x{s.in_features}-{s.hidden}-{s.directions}{s.reverse}"
+        for s in GEOMETRY]
+
+
+def _packed(codes: Array) -> Array:
+    return np.frombuffer(pack_ternary(codes.astype(np.int8)), np.uint8)
+
+
+def _numbers(cell: str, sizes: Sizes) -> dict[str, int]:
+    return {"steps": sizes.steps, "batch": sizes.batch, "in_features": sizes.in_features,
+            "hidden": sizes.hidden, "directions": sizes.directions, "reverse": sizes.reverse}
+
+
+def _tensors(cell: str, sizes: Sizes, dtype: Any, state: Any) -> dict[str, Array | None]:
+    """The outputs and the scratch."""
+    states = (sizes.batch, sizes.directions, sizes.hidden)
+    made: dict[str, Array | None] = {
+        "y": np.zeros((sizes.steps, *states), dtype), "h_last": np.zeros(states, state),
+        "scratch": np.zeros((SCRATCH[cell], *states), state),
+    }
+    if cell == "lstm":
+        made["c_last"] = np.zeros(states, state)
+    return made
+
+
+def _option(cell: str, option: int) -> dict[str, int]:
+    return {"lstm": {}, "gru": {"linear_before_reset": option}, "rnn": {"relu": option}}[cell]
+
+
+@pytest.mark.parametrize("sizes", GEOMETRY, ids=_IDS)
+@pytest.mark.parametrize("form", ["", "_w8", "_t2"])
+@pytest.mark.parametrize(("cell", "option"), [
+    ("lstm", 0), ("gru", 0), ("gru", 1), ("rnn", 0), ("rnn", 1)])
+def test_float(cell: str, option: int, form: str, sizes: Sizes) -> None:
+    rng = np.random.default_rng(3)
+    d, n = sizes.directions, sizes.hidden
+    rows, states = GATES[cell] * n, (sizes.batch, d, n)
+    x = rng.normal(0, 1, (sizes.steps, sizes.batch, sizes.in_features)).astype(np.float32)
+    b = rng.normal(0, 0.5, (d, BIASES[cell] * n)).astype(np.float32)
+    h0, c0 = (rng.normal(0, 0.5, states).astype(np.float32) for _ in range(2))
+    tensors: dict[str, Array | None] = {"x": x, "b": b, "h0": h0}
+    tensors |= _tensors(cell, sizes, np.float32, np.float32)
+    if cell == "lstm":
+        tensors["c0"] = c0
+    real = []
+    for letter, columns in (("w", sizes.in_features), ("r", n)):
+        shape = (d, rows, columns)
+        if not form:
+            weights = rng.normal(0, 0.4, shape).astype(np.float32)
+            tensors[letter], scaled = weights, weights
+        else:
+            ternary = form == "_t2"
+            codes = rng.integers(-1, 2, shape) if ternary else rng.integers(-128, 128, shape)
+            scale = rng.uniform(0.1, 0.5, (d, rows)).astype(np.float32) / (1 if ternary else 128)
+            tensors[letter] = _packed(codes) if ternary else codes.astype(np.int8)
+            tensors[f"m_{letter}"], scaled = scale, codes * scale[..., None]
+        real.append(scaled.astype(np.float64))
+    found = call(f"{cell}_f32{form}", tensors, **_numbers(cell, sizes), **_option(cell, option))
+    y, h, c = float_layer(cell, sizes, x, *real, b, h0, c0,
+                          before_reset=option, relu=option)
+    for name, wanted in (("y", y), ("h_last", h), ("c_last", c)):
+        if name in found:
+            np.testing.assert_allclose(found[name], wanted, rtol=0,
+                                       atol=2e-6 * max(1.0, np.abs(wanted).max()))
+
+
+def _integer_case(cell: str, ternary: bool, sizes: Sizes,
+                  seed: int = 5) -> tuple[dict[str, Array | None], Constants, Array, Array]:
+    rng = np.random.default_rng(seed)
+    d, n = sizes.directions, sizes.hidden
+    rows, states = GATES[cell] * n, (sizes.batch, d, n)
+    x = rng.integers(-128, 128, (sizes.steps, sizes.batch, sizes.in_features)).astype(np.int8)
+    limit = 1 if ternary else 127
+    w = rng.integers(-limit, limit + 1, (d, rows, sizes.in_features))
+    r = rng.integers(-limit, limit + 1, (d, rows, n))
+    k = Constants(
+        rng.integers(1, 40, (d, rows)) * (2**24 if ternary else 2**17),
+        rng.integers(1, 40, (d, rows)) * (2**16 if ternary else 2**9),
+        rng.integers(-(2**18), 2**18, (d, BIASES[cell] * n)), 2, 2**18, 3 << 7, 7, -100, 120)
+    tensors: dict[str, Array | None] = {
+        "x": x, "w": _packed(w) if ternary else w.astype(np.int8),
+        "r": _packed(r) if ternary else r.astype(np.int8),
+        "m_w": k.m_w.astype(np.int32), "m_r": k.m_r.astype(np.int32), "c": k.c.astype(np.int32),
+        "h0": rng.integers(-32767, 32768, states).astype(np.int16),
+        **_tensors(cell, sizes, np.int8, np.int16),
+    }
+    if cell == "lstm":
+        tensors["c0"] = rng.integers(-32767, 32768, states).astype(np.int16)
+    return tensors, k, w, r
+
+
+def _integer_numbers(cell: str, option: int, sizes: Sizes, k: Constants) -> dict[str, int]:
+    extra = {"lstm": {"cell_bits": option}, "gru": {"linear_before_reset": option}, "rnn": {}}
+    return {**_numbers(cell, sizes), **extra[cell], "shift": k.shift, "out_m": k.out_m,
+            "out_c": k.out_c, "out_shift": k.out_shift, "lo": k.lo, "hi": k.hi}
+
+
+@pytest.mark.parametrize("sizes", GEOMETRY, ids=_IDS)
+@pytest.mark.parametrize("ternary", [False, True], ids=["w8", "t2"])
+@pytest.mark.parametrize(("cell", "option"), [
+    ("lstm", 15), ("lstm", 11), ("lstm", 0), ("gru", 0), ("gru", 1), ("rnn", 0)])
+def test_integer(cell: str, option: int, ternary: bool, sizes: Sizes) -> None:
+    tensors, k, w, r = _integer_case(cell, ternary, sizes)
+    name = f"{cell}_i8{'_t2' if ternary else ''}"
+    found = call(name, tensors, **_integer_numbers(cell, option, sizes, k))
+    x, h0 = tensors["x"], tensors["h0"]
+    assert x is not None and h0 is not None
+    c0 = tensors.get("c0")
+    y, h, c = integer_layer(cell, sizes, x, w, r, k, h0, h0 if c0 is None else c0,
+                            before_reset=option, cell_bits=option if cell == "lstm" else 0)
+    for name, wanted in (("y", y), ("h_last", h), ("c_last", c)):
+        if name in found:
+            np.testing.assert_array_equal(found[name], wanted)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_absent_operands(cell: str) -> None:
+    """No bias and no initial states count as zeros; only the outputs that are there are written."""
+    sizes = GEOMETRY[1]
+    rng = np.random.default_rng(0)
+    rows = GATES[cell] * sizes.hidden
+    tensors: dict[str, Array | None] = {
+        "x": rng.normal(0, 1, (sizes.steps, 1, sizes.in_features)).astype(np.float32),
+        "w": rng.normal(0, 1, (1, rows, sizes.in_features)).astype(np.float32),
+        "r": rng.normal(0, 1, (1, rows, sizes.hidden)).astype(np.float32),
+        "b": np.zeros((1, BIASES[cell] * sizes.hidden), np.float32),
+        "h0": np.zeros((1, 1, sizes.hidden), np.float32),
+        **_tensors(cell, sizes, np.float32, np.float32),
+    }
+    if cell == "lstm":
+        tensors["c0"] = np.zeros((1, 1, sizes.hidden), np.float32)
+    numbers = {**_numbers(cell, sizes), **_option(cell, 0)}
+    full = call(f"{cell}_f32", tensors, **numbers)
+    absent = {name: None for name in ("b", "h0", "c0", "y", "c_last") if name in tensors}
+    partial = call(f"{cell}_f32", {**tensors, **absent}, **numbers)
+    np.testing.assert_array_equal(partial["h_last"], full["h_last"])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_state_in_place(cell: str) -> None:
+    """A kept state is the initial and the last one at once."""
+    sizes = Sizes(4, 2, 3, 5, 1, 0)
+    tensors, k, _, _ = _integer_case(cell, True, sizes)
+    numbers = _integer_numbers(cell, 0, sizes, k)
+    apart = call(f"{cell}_i8_t2", tensors, **numbers)
+    alias = {"h_last": "h0"} | ({"c_last": "c0"} if cell == "lstm" else {})
+    together = call(f"{cell}_i8_t2", tensors, alias, **numbers)
+    for name, wanted in apart.items():
+        np.testing.assert_array_equal(together[name], wanted)
+
+
+@pytest.mark.parametrize("ternary", [False, True], ids=["w8", "t2"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_checks(cell: str, ternary: bool) -> None:
+    sizes = Sizes(2, 2, 3, 4, 2, 0)
+    tensors, k, _, _ = _integer_case(cell, ternary, sizes)
+    name = f"{cell}_i8{'_t2' if ternary else ''}"
+    numbers = _integer_numbers(cell, 1, sizes, k)
+    assert_sizes_checked(name, tensors, **numbers)
+    bad = [{"directions": 3}, {"directions": 0}, {"reverse": 2}, {"steps": 0}, {"shift": 47},
+           {"hidden": 2**31}, {"batch": 2**24 + 1}, {"in_features": 0}, {"lo": -129},
+           {"out_shift": 50}]
+    for change in (*bad, {"cell_bits": 16}) if cell == "lstm" else bad:
+        with pytest.raises(Refused):
+            call(name, tensors, **{**numbers, **change})
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_sequences_are_apart(cell: str) -> None:
+    """Two cores may take different sequences: no byte of an output belongs to both."""
+    sizes = Sizes(3, 2, 3, 4, 2, 0)
+    tensors, k, _, _ = _integer_case(cell, False, sizes)
+    it = Call(f"{cell}_i8", tensors, _integer_numbers(cell, 1, sizes, k))
+    assert it.rows == 4
+    assert_ranges_disjoint(it)
+
+
+def _gate(name: str, x: Array) -> Array:
+    function = getattr(math_library(), f"ternc_{name}_q15")
+    function.argtypes, function.restype = [ctypes.c_int32], ctypes.c_int32
+    return np.array([function(int(v)) for v in x])
+
+
+def test_gates() -> None:
+    """The stated bounds: 4 of 2^-15 for tanh, 3 for sigmoid, for every x that matters."""
+    every = np.arange(-(9 << 16), 9 << 16, dtype=np.int64)
+    real = every / 65536
+    assert np.abs(tanh_q15(every) - np.tanh(real) * 32768).max() <= 4
+    wide = np.arange(-(17 << 16), 17 << 16, dtype=np.int64)
+    from_tanh = (tanh_q15(wide >> 1) + 32768) >> 1
+    assert np.abs(from_tanh - sigmoid(wide / 65536) * 32768).max() <= 3
+    edges = np.array([-(2**31), 2**31 - 1, 0, 1, -1, 2047, 2048, (8 << 16) - 1, 8 << 16])
+    some = np.concatenate([edges, np.random.default_rng(0).integers(-(9 << 16), 9 << 16, 3000)])
+    np.testing.assert_array_equal(_gate("tanh", some), tanh_q15(some))
+    np.testing.assert_array_equal(_gate("sigmoid", some), (tanh_q15(some >> 1) + 32768) >> 1)
+
+
+@pytest.mark.parametrize(("source", "target"), [
+    (np.int8, np.int16), (np.int16, np.int8), (np.int16, np.int16), (np.int8, np.int8)])
+def test_rescale(source: type, target: type) -> None:
+    rng = np.random.default_rng(1)
+    edge, limit = np.iinfo(source), np.iinfo(target)
+    x = np.append(rng.integers(edge.min, edge.max + 1, 50), [edge.min, edge.max]).astype(source)
+    m, c, shift = 3 << 17, -70, 4
+    found = call("rescale", {"x": x, "y": np.zeros(x.size, target)}, count=x.size, m=m, c=c,
+                 shift=shift, lo=int(limit.min) + 1, hi=int(limit.max))
+    wanted = np.clip((x.astype(np.int64) * m + (c << 16)) >> (16 + shift), limit.min + 1, limit.max)
+    np.testing.assert_array_equal(found["y"], wanted)
+    with pytest.raises(Refused):
+        call("rescale", {"x": x, "y": np.zeros(x.size, target)}, count=x.size, m=m, c=c,
+             shift=shift, lo=int(limit.min) - 1, hi=0)
