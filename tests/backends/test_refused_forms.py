@@ -1,0 +1,102 @@
+"""What cannot be lowered is refused with a diagnostic that names the node."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from ternc import compiler as ternc
+from ternc.diagnostics import CompileError, Severity
+from tests.agreement import floats, form, ints
+from tests.quantized import IN, KERNEL, OUT1, OUT2, OUT3, quantized
+
+REFUSED = (
+    form("int64 add", "TC0104",
+         "g (int64[3] a, int64[3] b) => (int64[3] y) {y=Add(a,b)}"),
+    form("int64 add then gather", "TC0104",
+         "g (float[4,5] x, int64[2] k) => (float[2,5] y) {j=Add(k,one) y=Gather<axis=0>(x,j)}",
+         one=ints(1)),
+    form("zero size", "TC0107",
+         "g (float[0,4] x) => (float[0,4] y) {y=Relu(x)}"),
+    form("zero size concat", "TC0107",
+         "g (float[2,4] x, float[0,4] z) => (float[2,4] y) {y=Concat<axis=0>(x,z)}"),
+    form("zero size matmul", "TC0107",
+         "g (float[0,4] x) => (float[0,3] y) {y=MatMul(x,w)}",
+         w=floats(4, 3)),
+    form("zero size slice", "TC0107",
+         "g (float[3,4] x) => (float[0,4] y) {y=Slice(x,s,e)}",
+         s=ints(3), e=ints(3)),
+    form("reduce zero", "TC0107",
+         "g (float[3,0] x) => (float[3,4] y) {y=MatMul(x,w)}",
+         w=floats(0, 4)),
+    form("matmul const 0 batch", "TC0107",
+         "g (float[0,4,3] x) => (float[0,4,2] y) {y=MatMul(x,w)}",
+         w=floats(3, 2)),
+    form("max idx", "TC0102",
+         "g (float[1,2,8,8] x) => (float[1,2,N,M] y, int64[1,2,N,M] i) {y,"
+         "i=MaxPool<kernel_shape=[2,2]>(x)}"),
+    form("max 3d", "TC0102",
+         "g (float[1,2,4,4,4] x) => (float[1,2,N,M,K] y) {y=MaxPool<kernel_shape=[2,2,2]>(x)}"),
+    form("clip runtime", "TC0102",
+         "g (float[3,4] x, float lo) => (float[3,4] y) {y=Clip(x,lo)}"),
+    form("slice runtime", "TC0103",
+         "g (float[6,4] x, int64[1] s) => (float[2,4] y) {y=Slice(x,s,e)}",
+         e=ints(4)),
+    form("transpose 8d", "TC0102",
+         "g (float[2,2,2,2,2,2,2,2] x) => (float[2,2,2,2,2,2,2,2] y) {y=Transpose(x)}"),
+    form("pad neg edge", "TC0102",
+         "g (float[1,2,4,5] x) => (float[N,M,A,B] y) {y=Pad<mode=\"edge\">(x,p)}",
+         p=ints(0, 0, 1, -2, 0, 0, -1, 1)),
+    form("pad neg reflect", "TC0102",
+         "g (float[1,2,4,5] x) => (float[N,M,A,B] y) {y=Pad<mode=\"reflect\">(x,p)}",
+         p=ints(0, 0, 1, -2, 0, 0, -1, 1)),
+    form("pad wrap", "TC0102",
+         "g (float[1,2,4,5] x) => (float[N,M,A,B] y) {y=Pad<mode=\"wrap\">(x,p)}",
+         p=ints(0, 0, 1, 2, 0, 0, 2, 1)),
+    form("pad neg wrap", "TC0102",
+         "g (float[1,2,4,5] x) => (float[N,M,A,B] y) {y=Pad<mode=\"wrap\">(x,p)}",
+         p=ints(0, 0, 1, -2, 0, 0, -1, 1)),
+    form("argmax int", "TC0104",
+         "g (int64[2,3] x) => (int64[2] y) {y=ArgMax<axis=1,keepdims=0>(x)}"),
+    form("pow int exp", "TC0104",
+         "g (float[3] x) => (float[3] y) {y=Pow(x,b)}",
+         b=np.int64(2)),
+    form("double", "TC0104",
+         "g (double[3] x) => (double[3] y) {y=Relu(x)}"),
+    form("fp16", "TC0104",
+         "g (float16[3] x) => (float16[3] y) {y=Relu(x)}"),
+    quantized("per-channel act", "TC0102", "q=QuantizeLinear(x,sc,zc) qy=Identity(q)",
+              sc=floats(3, low=0.01, high=0.02), zc=np.zeros(3, np.int8)),
+    quantized("q int16", "TC0102", "qy=QuantizeLinear<output_dtype=5>(x,s1)",
+              outputs="int16[N,M,A,B] qy"),
+    quantized("argmax of neg scale", "TC0102",
+              "q=QuantizeLinear(x,s1,z1) d=DequantizeLinear(q,ns,z1) y=ArgMax<axis=1>(d)",
+              outputs="int64[N,M,A,B] y", ns=np.float32(-0.02)),
+    quantized("maxpool neg scale", "TC0102",
+              "q=QuantizeLinear(x,s1,z1) d=DequantizeLinear(q,ns,z1) "
+              "t=MaxPool<kernel_shape=[2,2]>(d) " + OUT2,
+              ns=np.float32(-0.02)),
+    quantized("conv dyn weights", "TC0102", IN + "t=Conv(d,k) " + OUT3,
+              inputs="float[1,3,6,6] x, float[4,3,3,3] k"),
+    quantized("scale zero", "TC0102",
+              "q=QuantizeLinear(x,s0,z1) d=DequantizeLinear(q,s1,z1) t=Relu(d) " + OUT1,
+              s0=np.float32(0)),
+    quantized("scale tiny", "TC0202", IN + KERNEL + "t=Conv(d,w) qy=QuantizeLinear(t,sh,z3)",
+              sh=np.float32(1e-30)),
+    quantized("dq i32 run", "TC0104", "y=DequantizeLinear(x,s1)",
+              inputs="int32[3] x", outputs="float[N] y"),
+    quantized("relu on ints", "TC0104", "q=QuantizeLinear(x,s1,z1) r=Relu(q)",
+              outputs="int8[N,M,A,B] r"),
+)
+
+
+@pytest.mark.parametrize(("code", "model"), REFUSED)
+def test_refused(code: str, model: onnx.ModelProto) -> None:
+    with pytest.raises(CompileError) as caught:
+        ternc.compile(model, "host", check_fit=False)
+    errors = [d for d in caught.value.diagnostics if d.severity is Severity.ERROR]
+    assert [d.code for d in errors] == [code]
+    assert errors[0].help or errors[0].node or code == "TC0104"
+    for error in errors:
+        assert error.node or "put" in error.message  # a node, an input or an output is named
