@@ -261,6 +261,19 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x71, "scale_rows_f32", _operands("x:i r:i b:C y:o rows:u n:u channels:u lo:f hi:f"),
            "y[i][j] = clamp(x[i][j]*r[i] + b[j mod channels]); channels divides n",
            aliases=(("x", "y"),)),
+    # Fast forms of multiply-accumulate layers: the same bytes as 0x04, 0x05, 0x0b and 0x0c wherever
+    # |floor(acc*m / 2^16) + c| < 2^31, which the compiler proves; m even and not negative.
+    Opcode(0x80, "dense_i8_t2_lut",
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_DENSE} block:u {_REQUANT}"),
+           "y = requant(x w^T); w [tile][out][block]: a byte selects a sum of 4 activations"),
+    Opcode(0x81, "conv2d_i8_t2_lut",
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u split:u chunk:u x_zero:j {_REQUANT}"),
+           "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum of `group` channels"),
+    Opcode(0x82, "dense_i8_blocked", _operands(f"x:i w:c m:c c:c y:o {_DENSE} {_REQUANT}"),
+           "y = requant(x w^T), int8; w [ceil(out/4)][in][4]"),
+    Opcode(0x83, "conv2d_i8_blocked",
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
+           "y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]"),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

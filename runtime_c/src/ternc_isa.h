@@ -74,7 +74,11 @@
   X(0x6e, rnn_i8_t2, 1, 22, "icccccIOOsuuuuuuujjujj") \
   X(0x6f, rescale, 1, 8, "ioujjujj") \
   X(0x70, absmax_i8, 1, 10, "ioouuffjju") \
-  X(0x71, scale_rows_f32, 1, 9, "iiCouuuff")
+  X(0x71, scale_rows_f32, 1, 9, "iiCouuuff") \
+  X(0x80, dense_i8_t2_lut, 1, 13, "icccosuuuuujj") \
+  X(0x81, conv2d_i8_t2_lut, 1, 32, "icccosuuuuuuuuuuuuujjuuuuuuujujj") \
+  X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
+  X(0x83, conv2d_i8_blocked, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj")
 
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
@@ -1295,6 +1299,106 @@ typedef struct {
   float lo;
   float hi;
 } ternc_scale_rows_f32_args;
+
+/* y = requant(x w^T); w [tile][out][block]: a byte selects a sum of 4 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  uint32_t block;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_dense_i8_t2_lut_args;
+
+/* y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum of `group` channels */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  uint32_t group;
+  uint32_t columns;
+  uint32_t split;
+  uint32_t chunk;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_t2_lut_args;
+
+/* y = requant(x w^T), int8; w [ceil(out/4)][in][4] */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_dense_i8_blocked_args;
+
+/* y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4] */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_blocked_args;
 
 /* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
 typedef struct {

@@ -37,6 +37,7 @@ _VIEWS = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "
 def lower(
     model: ir.Model, diagnostics: Diagnostics, *, fuse: bool = True, io_float: bool = False,
     channels_last_io: bool = False, stateful: bool = False,
+    scratch_limit: int | None = None,
 ) -> tuple[Program, dict[str, str]]:
     """Lowers `model`; returns the program and which node absorbed each value that is not in it.
 
@@ -47,8 +48,9 @@ def lower(
         io_float: keep float32 inputs and outputs even where they are only quantized.
         channels_last_io: inputs and outputs of rank 3 and 4 in NHWC order.
         stateful: recurrent layers keep their state between runs.
+        scratch_limit: most bytes of scratch that one kernel may use; 0 selects the plain kernels.
     """
-    ctx = Lowering(Program(), diagnostics, fuse, stateful)
+    ctx = Lowering(Program(), diagnostics, fuse, stateful, scratch_limit)
     graph = model.graph
     for value in graph.inputs:
         _lower_input(ctx, value, io_float, channels_last_io)

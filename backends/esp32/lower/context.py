@@ -107,6 +107,7 @@ class Lowering:
     diagnostics: Diagnostics
     fuse: bool = True
     stateful: bool = False  # recurrent layers keep their state between runs
+    scratch_limit: int | None = None  # bytes that one kernel may use; None: the default
     forms: dict[ir.Value, Form] = field(default_factory=dict)
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
+from ternc.backends.esp32.lower.kernel_choice import Choice, choose
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
@@ -171,6 +172,17 @@ def _zero_tensor(ctx: Lowering, layer: Layer) -> dict[str, OperandValue]:
     return {"w_zero": stored}
 
 
+def _fast_kernel(ctx: Lowering, layer: Layer) -> Choice | None:
+    """The fast form that the cost model prefers, or None for the plain kernel."""
+    codes, zero = layer.weights.codes, layer.weights.zero
+    assert codes is not None and zero is not None
+    if zero.any():
+        return None
+    numbers = {key: int(value) for key, value in layer.numbers.items()}  # type: ignore[arg-type]
+    return choose(layer.kernel, codes, layer.weights.is_ternary, numbers, layer.macs,
+                  ctx.scratch_limit)
+
+
 def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     q = layer.epilogue.quantization
     scale = layer.weights.scale
@@ -182,12 +194,24 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     name = _weight_name(layer.node)
     output = ctx.new(layer.epilogue.value.name or "y", DType.I8, layer.output_layout, q.offset)
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
+    choice = _fast_kernel(ctx, layer)
+    if choice is None:
+        kernel = f"{layer.kernel}_i8{'_t2' if layer.weights.is_ternary else ''}"
+        specific = {"w": layer.weights.store(ctx, name), **_zero_tensor(ctx, layer)}
+    else:
+        kernel = choice.name
+        specific = {"w": ctx.data(name, choice.weights, choice.dtype), **choice.numbers}
+        if choice.scratch:
+            count = 4 * choice.scratch // choice.scratch_type.size
+            specific["scratch"] = Tensor(
+                ctx.unique(f"{name}:scratch"), choice.scratch_type, (count,))
+    source = ctx.relayout(x.buffer, layer.x_layout, layer.node)
     ctx.emit(
-        f"{layer.kernel}_i8{'_t2' if layer.weights.is_ternary else ''}", layer.node,
-        macs=layer.macs, weight_nonzeros=_nonzeros(layer), codes=layer.weights.codes,
+        kernel, layer.node, macs=layer.macs, weight_nonzeros=_nonzeros(layer),
+        codes=layer.weights.codes, x=source.tensor,
         y=output.tensor, m=ctx.data(f"{name}:m", constants.m, DType.I32),
         c=ctx.data(f"{name}:c", constants.c, DType.I32), shift=int(constants.shift),
-        lo=q.lo, hi=q.hi, **_shared(ctx, layer, x.buffer), **_zero_tensor(ctx, layer), **padding,
+        lo=q.lo, hi=q.hi, **{**layer.numbers, **specific}, **padding,
     )
     ctx.bind(layer.epilogue.value, output)
     ctx.absorb(layer.epilogue, layer.node)

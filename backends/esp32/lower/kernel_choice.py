@@ -1,0 +1,78 @@
+"""Which kernel computes an integer layer: candidates, what each would cost, and the cheapest.
+
+The cost of a candidate is in cycles of a 160 MHz core: instructions (counted on RV32IMC by
+tests/benchmarks/count.py) times CPI, and the bytes of weights that are read cold from flash
+(estimates). A candidate whose scratch exceeds the limit is not considered; the plain kernel needs
+none and is always there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ternc.backends.esp32.lower import kernel_layouts as layouts
+from ternc.backends.esp32.lower.kernel_conv_lut import conv_lut
+from ternc.backends.esp32.lower.kernel_cost import Array, Choice, Numbers, CPI, FLASH
+from ternc.backends.esp32.program import DType
+
+DEFAULT_SCRATCH = 40 * 1024
+# Instructions per multiply-accumulate of the plain kernels (more where windows are small).
+_PLAIN = {("dense", True): 9.2, ("dense", False): 7.1, ("conv2d", True): 11.0, ("conv2d", False): 7.8}
+
+
+def choose(kernel: str, codes: Array, ternary: bool, numbers: Numbers, macs: int,
+           scratch_limit: int | None = None) -> Choice | None:
+    """The cheapest fast kernel, or None where the plain one is better or the only one.
+
+    Args:
+        kernel: "dense" or "conv2d".
+        codes: int8 weights, output channel first, without zero point.
+        ternary: every weight is -1, 0 or +1.
+        numbers: the geometry operands of the plain instruction.
+        macs: multiply-accumulates of the layer.
+        scratch_limit: most bytes of kernel scratch.
+    """
+    limit = DEFAULT_SCRATCH if scratch_limit is None else scratch_limit
+    plain = _PLAIN[kernel, ternary] * macs * CPI + codes.size * FLASH / (4 if ternary else 1)
+    found = [c for c in candidates(kernel, codes, ternary, numbers) if 4 * c.scratch <= limit]
+    best = min(found, key=lambda c: (c.cycles, c.scratch), default=None)
+    return best if best is not None and best.cycles < plain else None
+
+
+def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> Iterator[Choice]:
+    """Every fast kernel, with its parameters, that can compute the layer."""
+    if kernel == "dense" and ternary:
+        yield from _dense_lut(codes, numbers)
+    if kernel == "dense" and not ternary:
+        yield _dense_blocked(codes, numbers)
+    if kernel == "conv2d":
+        codes = codes.reshape(len(codes), numbers["kernel_h"], numbers["kernel_w"], -1)
+        if ternary:
+            yield from conv_lut(codes, numbers)
+        elif numbers["groups"] == 1 and (numbers["up_h"], numbers["up_w"]) == (1, 1):
+            yield _conv_blocked(codes, numbers)
+
+
+def _dense_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
+    out, rows = codes.shape[0], numbers["rows"]
+    for block in (8, 16):
+        packed = layouts.pack_dense_lut(codes, block)
+        tiles = packed.shape[0]
+        each = tiles * (block * 108 + out * (4 * block + 5)) + 18 * out
+        yield Choice("dense_i8_t2_lut", packed, DType.U8, rows * each,
+                     41 * block + out, {"block": block})
+
+
+def _dense_blocked(codes: Array, numbers: Numbers) -> Choice:
+    packed = layouts.pack_blocks(codes)
+    each = 3.4 if numbers["rows"] == 1 else 3.0
+    instructions = numbers["rows"] * (each * packed.size + 18 * len(codes))
+    return Choice("dense_i8_blocked", packed, DType.I8, instructions)
+
+
+def _conv_blocked(codes: Array, numbers: Numbers) -> Choice:
+    packed = layouts.pack_blocks(codes)
+    taps = packed.shape[1]
+    pixels = numbers["n"] * numbers["out_h"] * numbers["out_w"]
+    each = 2.9 * packed.size + 14 * len(codes) + 3 * taps + 20 * numbers["kernel_h"] + 60
+    return Choice("conv2d_i8_blocked", packed, DType.I8, pixels * each, -(-2 * taps // 4), {},
+                  DType.I8)

@@ -1,0 +1,102 @@
+"""Weight layouts of the fast kernels: how weights become bytes, and back.
+
+Pattern tables. `k` activations make (3^k - 1)/2 sums up to sign, numbered by the recursion
+H1 = {x0}, H(k+1) = {Hk, Hk + xk, Hk - xk, xk}; a pattern of k trits is such a sum or its negation.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+@cache
+def patterns(size: int) -> IntArray:
+    """The patterns of `size` trits, in the order of the table: [(3^size - 1)/2, size]."""
+    if size == 1:
+        return np.ones((1, 1), np.int64)
+    shorter = patterns(size - 1)
+    count = len(shorter)
+    table = np.zeros((3 * count + 1, size), np.int64)
+    table[: 3 * count, :-1] = np.tile(shorter, (3, 1))
+    table[count : 2 * count, -1] = 1
+    table[2 * count : 3 * count, -1] = -1
+    table[-1, -1] = 1
+    return table
+
+
+@cache
+def _index(size: int) -> IntArray:
+    """For each pattern read as a base-3 number (trit + 1, first trit lowest): +-(1 + place), or 0."""
+    index = np.zeros(3**size, np.int64)
+    weights = 3 ** np.arange(size)
+    table = patterns(size)
+    place = np.arange(1, len(table) + 1)
+    index[(table + 1) @ weights] = place
+    index[(1 - table) @ weights] = -place
+    return index
+
+
+def pattern_numbers(trits: npt.NDArray[np.generic]) -> IntArray:
+    """+-(1 + number) of the patterns along the last axis; 0 for all-zero ones."""
+    size = trits.shape[-1]
+    return np.asarray(_index(size)[(trits.astype(np.int64) + 1) @ (3 ** np.arange(size))])
+
+
+def pack_dense_lut(codes: npt.NDArray[np.generic], block: int) -> Bytes:
+    """`dense_i8_t2_lut`: bytes [tile][out][block] of 4*h + 2*negated, rows padded with zeros."""
+    out, inputs = codes.shape
+    tiles = -(-inputs // (4 * block))
+    padded = np.zeros((out, tiles * 4 * block), np.int64)
+    padded[:, :inputs] = codes
+    numbers = pattern_numbers(padded.reshape(out, tiles, block, 4))
+    packed = 4 * np.abs(numbers) + 2 * (numbers < 0)
+    return np.ascontiguousarray(packed.transpose(1, 0, 2).astype(np.uint8))
+
+
+def unpack_dense_lut(packed: Bytes, inputs: int) -> npt.NDArray[np.int8]:
+    """The weights [out][in] behind `pack_dense_lut`."""
+    tiles, out, block = packed.shape
+    table = np.concatenate([np.zeros((1, 4), np.int64), patterns(4)])
+    trits = table[packed >> 2] * np.where(packed & 2, -1, 1)[..., None]
+    rows = trits.transpose(1, 0, 2, 3).reshape(out, tiles * block * 4)
+    return np.asarray(rows[:, :inputs].astype(np.int8))
+
+
+def pack_conv_lut(codes: npt.NDArray[np.generic], group: int, split: int) -> Bytes:
+    """`conv2d_i8_t2_lut`: bytes [out][tap][group] of 4*h + (1 when negated); 0: no weight.
+
+    Args:
+        codes: ternary weights [out][kernel_h][kernel_w][in].
+        group: channels of a pattern.
+        split: parts into which a tap's groups divide evenly (channels are padded with zeros).
+    """
+    out, height, width, channels = codes.shape
+    groups = -(-channels // (group * split)) * split
+    padded = np.zeros((out, height * width, groups * group), np.int64)
+    padded[..., :channels] = codes.reshape(out, height * width, channels)
+    numbers = pattern_numbers(padded.reshape(out, height * width, groups, group))
+    return np.asarray((4 * np.abs(numbers) + (numbers < 0)).astype(np.uint8))
+
+
+def unpack_conv_lut(
+    packed: Bytes, group: int, kernel: tuple[int, int], channels: int
+) -> npt.NDArray[np.int8]:
+    """The weights [out][kernel_h][kernel_w][in] behind `pack_conv_lut`."""
+    table = np.concatenate([np.zeros((1, group), np.int64), patterns(group)])
+    trits = table[packed >> 2] * np.where(packed & 1, -1, 1)[..., None]
+    rows = trits.reshape(packed.shape[0], *kernel, -1)
+    return np.asarray(rows[..., :channels].astype(np.int8))
+
+
+def pack_blocks(codes: npt.NDArray[np.generic]) -> npt.NDArray[np.int8]:
+    """`dense_i8_blocked`, `conv2d_i8_blocked`: [ceil(out/4)][inputs][4], missing outputs zeros."""
+    flat = codes.reshape(len(codes), -1)
+    padded = np.zeros((-(-len(flat) // 4) * 4, flat.shape[1]), np.int8)
+    padded[: len(flat)] = flat
+    return np.ascontiguousarray(padded.reshape(-1, 4, flat.shape[1]).transpose(0, 2, 1))

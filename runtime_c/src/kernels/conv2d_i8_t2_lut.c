@@ -1,0 +1,363 @@
+/* Convolution, ternary weights, by look-up in two lanes: one word holds two positions of the
+ * output, half an image apart, and a table entry a signed sum of 3 or 4 channels at one pixel.
+ *
+ * The output is cut in two halves, by rows or, where there is only one, by columns; lane 0 computes
+ * the first, lane 1 the second. `columns` positions of a lane row make a strip. Per strip, a ring
+ * of table rows holds what the window needs: [group][column][entry], the input's columns sorted by
+ * their phase (column modulo stride), so that neighbouring outputs read neighbouring columns.
+ * Tables are built once and serve all output channels. Padding reads a pixel of zero points.
+ *
+ * A channel's weights are cut into runs (a tap's pattern groups, in `split` parts); `chunk` of them
+ * are summed in 16-bit lanes, which the compiler has proved to suffice, then added up in 32 bits. */
+#include "conv2d_taps.h"
+#include "lut_rows.h"
+
+typedef ternc_conv2d_i8_t2_lut_args lut_args;
+
+typedef struct {
+  uint32_t entries;            /* of a table */
+  uint32_t groups, run_groups; /* of a tap, of a run */
+  uint32_t lane_h, lane_w, shift_h, shift_w; /* outputs of a lane; from lane 0 to lane 1 */
+  uint32_t width, slots;       /* columns of one phase, of all */
+  uint32_t span;               /* rows that a window covers */
+  uint32_t runs;
+} lut_plan;
+
+static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
+  lut_plan p;
+  const uint32_t reach = (a->kernel_w - 1) * a->dilation_w;
+  uint32_t phases = a->stride_w;
+  p.entries = a->group == 4 ? 40 : 13;
+  p.run_groups = (a->in_c + a->group * a->split - 1) / (a->group * a->split);
+  p.groups = p.run_groups * a->split;
+  p.shift_h = a->out_h > 1 ? (a->out_h + 1) / 2 : 0;
+  p.shift_w = a->out_h > 1 ? 0 : (a->out_w + 1) / 2;
+  p.lane_h = a->out_h > 1 ? p.shift_h : 1;
+  p.lane_w = a->out_h > 1 ? a->out_w : p.shift_w;
+  if ((a->dilation_w == 1 || a->kernel_w == 1) && phases > a->kernel_w) phases = a->kernel_w;
+  p.width = ((a->columns + 1) & ~1u) + reach / a->stride_w;
+  p.slots = phases * p.width;
+  p.span = (a->kernel_h - 1) * a->dilation_h + 1;
+  p.runs = a->kernel_h * a->kernel_w * a->split;
+  return p;
+}
+
+enum { SUMS = TERNC_LUT_COLUMNS * TERNC_LUT_CHANNELS, WIDE = 2 * TERNC_LUT_COLUMNS };
+
+/* Scratch: the ring, a pixel of zero points, run offsets, lane sums, 32-bit sums. */
+static uint64_t scratch_words(const lut_args *a, const lut_plan *p) {
+  const uint64_t ring = ternc_mul_sat((uint64_t)p->span * p->slots, (uint64_t)p->groups * p->entries);
+  const uint64_t rest = (a->in_c + 3) / 4 + (uint64_t)p->runs + SUMS + WIDE;
+  return ring > UINT32_MAX ? ring : ring + rest;
+}
+
+static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
+  const lut_args *a = (const lut_args *)op->args;
+  const uint8_t *w;
+  uint64_t count, i;
+  lut_plan p;
+  if (!ternc_is_dim(a->n) || !ternc_is_dim(a->in_c) || !ternc_is_dim(a->out_c) ||
+      a->groups != 1 || a->up_h != 1 || a->up_w != 1 || !ternc_is_i8(a->x_zero) ||
+      !ternc_conv_axis_fits(a->in_h, a->kernel_h, a->stride_h, a->dilation_h, a->pad_top, 1,
+                            a->out_h) ||
+      !ternc_conv_axis_fits(a->in_w, a->kernel_w, a->stride_w, a->dilation_w, a->pad_left, 1,
+                            a->out_w) ||
+      (a->group != 3 && a->group != 4) || !ternc_is_dim(a->columns) ||
+      !ternc_is_dim(a->split) || a->split > a->in_c || !ternc_is_dim(a->chunk) ||
+      a->kernel_h > 255 || a->kernel_w > 255 || a->dilation_h > 255 || a->dilation_w > 255 ||
+      a->stride_h > 255 || a->stride_w > 255 || !ternc_is_requant32(a->shift, a->lo, a->hi)) {
+    return TERNC_E_OPERAND;
+  }
+  p = plan_of(a);
+  count = ternc_mul_sat((uint64_t)a->kernel_h * a->kernel_w * a->out_c, p.groups);
+  if (ternc_expect(op, a->x, TERNC_I8,
+                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->in_h, a->in_w), a->in_c)) ||
+      ternc_expect(op, a->y, TERNC_I8,
+                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->out_h, a->out_w), a->out_c)) ||
+      ternc_expect(op, a->m, TERNC_I32, a->out_c) || ternc_expect(op, a->c, TERNC_I32, a->out_c) ||
+      ternc_expect(op, a->w, TERNC_U8, count) ||
+      ternc_expect(op, a->scratch, TERNC_I32, scratch_words(a, &p))) {
+    return TERNC_E_OPERAND;
+  }
+  w = (const uint8_t *)ternc_data(op, a->w);
+  for (i = 0; i < count; i++) { /* they address the tables */
+    if (w[i] != 0 && (w[i] < 4 || w[i] > 4 * p.entries + 1 || (w[i] & 2) != 0)) {
+      return TERNC_E_OPERAND;
+    }
+  }
+  return TERNC_OK;
+}
+
+/* The tables of one column; p and q are its pixels in lane 0 and 1. Entries in the order of
+ * H1 = {x0}, H(k+1) = {Hk, Hk + xk, Hk - xk, xk}. */
+#define LANES(k) (uint32_t)(p[k] + q[k] * 65536)
+#define ENTRY(h, value) \
+  e = (value);          \
+  t[h] = e;             \
+  t[13 + (h)] = e + x3; \
+  t[26 + (h)] = e - x3;
+#define THREE(FN)     \
+  FN(0, x0)           \
+  v = x0 + x1;        \
+  FN(1, v)            \
+  FN(5, v + x2)       \
+  FN(9, v - x2)       \
+  v = x0 - x1;        \
+  FN(2, v)            \
+  FN(6, v + x2)       \
+  FN(10, v - x2)      \
+  FN(3, x1)           \
+  FN(7, x1 + x2)      \
+  FN(11, x1 - x2)     \
+  FN(4, x0 + x2)      \
+  FN(8, x0 - x2)      \
+  FN(12, x2)
+#define STORE(h, value) t[h] = (value);
+
+/* `groups` tables of one pixel, `step` words apart. */
+TERNC_IN_ORDER static void build4(uint32_t *t, size_t step, const int8_t *p, const int8_t *q,
+                                  uint32_t groups) {
+  for (; groups > 0; groups--, t += step, p += 4, q += 4) {
+    const uint32_t x0 = LANES(0), x1 = LANES(1), x2 = LANES(2), x3 = LANES(3);
+    uint32_t e, v;
+    THREE(ENTRY)
+    t[39] = x3;
+  }
+}
+
+TERNC_IN_ORDER static void build3(uint32_t *t, size_t step, const int8_t *p, const int8_t *q,
+                                  uint32_t groups) {
+  for (; groups > 0; groups--, t += step, p += 3, q += 3) {
+    const uint32_t x0 = LANES(0), x1 = LANES(1), x2 = LANES(2);
+    uint32_t v;
+    THREE(STORE)
+  }
+}
+
+/* What a run of the kernel works on. */
+typedef struct {
+  lut_args a;
+  lut_plan p;
+  const int8_t *x, *zeros; /* the image, and a pixel outside of it */
+  uint32_t *table;
+} lut_job;
+
+/* The first pixel of an input row; NULL outside of the image. */
+static const int8_t *row_of(const lut_job *job, int32_t row) {
+  if ((uint32_t)row >= job->a.in_h) return NULL;
+  return job->x + (size_t)(uint32_t)row * job->a.in_w * job->a.in_c;
+}
+
+/* The last group of a pixel, of fewer channels than a pattern has: the others read as 0. */
+static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, const int8_t *p,
+                                      const int8_t *q) {
+  int8_t last_p[4] = {0, 0, 0, 0}, last_q[4] = {0, 0, 0, 0};
+  const uint32_t rest = a->in_c % a->group;
+  uint32_t i;
+  for (i = 0; i < rest; i++) {
+    last_p[i] = p[a->in_c - rest + i];
+    last_q[i] = q[a->in_c - rest + i];
+  }
+  if (a->group == 4) build4(t, 0, last_p, last_q, 1);
+  else build3(t, 0, last_p, last_q, 1);
+}
+
+/* The table row of window row `v` (0: the first that output row 0 reads) of the strip that begins
+ * at output `first`: `used` columns of each phase. */
+static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t v, uint32_t first,
+                                     uint32_t used) {
+  const lut_args *a = &job->a;
+  const lut_plan *p = &job->p;
+  const int32_t row = (int32_t)v - a->pad_top;
+  const int8_t *const line = row_of(job, row);
+  const int8_t *const line_1 = row_of(job, row + (int32_t)(p->shift_h * a->stride_h));
+  const uint32_t whole = a->in_c / a->group, in_c = a->in_c, in_w = a->in_w, four = a->group == 4;
+  const size_t step = (size_t)p->slots * p->entries;
+  uint32_t phase, i;
+  for (phase = 0; phase * p->width < p->slots; phase++, t += (p->width - used) * p->entries) {
+    uint32_t column = first * a->stride_w + phase - (uint32_t)a->pad_left;
+    uint32_t column_1 = column + p->shift_w * a->stride_w;
+    for (i = 0; i < used; i++, t += p->entries) {
+      const int8_t *p0 = job->zeros, *p1 = job->zeros;
+      if (line != NULL && column < in_w) p0 = line + column * in_c;
+      if (line_1 != NULL && column_1 < in_w) p1 = line_1 + column_1 * in_c;
+      column += a->stride_w;
+      column_1 += a->stride_w;
+      if (four) build4(t, step, p0, p1, whole);
+      else build3(t, step, p0, p1, whole);
+      if (whole * a->group != in_c) build_rest(a, t + step * whole, p0, p1);
+    }
+  }
+}
+
+/* Which outputs a row of sums makes: `count` in lane 0, `count_1` of them also in lane 1. */
+typedef struct {
+  int8_t *y; /* lane 0's first */
+  size_t lane_1;
+  const int32_t *m, *c;
+  uint32_t count, count_1;
+} lut_outputs;
+
+/* Stores those of `channels` channels, from the bottom and the top halves of the sums, and steps
+ * to the next channels. */
+static TERNC_NOINLINE void store_lanes(const uint32_t *from, uint32_t channels, lut_outputs *to,
+                                       const lut_args *a) {
+  const uint32_t shift = a->shift, top = 0xffff0000u, count = to->count, count_1 = to->count_1;
+  const int32_t lo = a->lo, hi = a->hi;
+  const size_t step = a->out_c, lane_1 = to->lane_1;
+  for (; channels > 0; channels--, from += TERNC_LUT_COLUMNS) {
+    const int32_t m = *to->m++;
+    const uint32_t lane_c = ternc_lane_c(m, *to->c++);
+    const uint32_t *sums = from, *end = from + count_1;
+    int8_t *y = to->y++;
+    for (; sums != end; sums++, y += step) {
+      const uint32_t both = *sums;
+      y[0] = (int8_t)ternc_requant_lane(both << 16, m, lane_c, shift, lo, hi);
+      y[lane_1] = (int8_t)ternc_requant_lane(both & top, m, lane_c, shift, lo, hi);
+    }
+    for (end = from + count; sums != end; sums++, y += step) { /* without a partner */
+      *y = (int8_t)ternc_requant_lane(*sums << 16, m, lane_c, shift, lo, hi);
+    }
+  }
+}
+
+static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, uint32_t columns) {
+  uint32_t j;
+  for (j = 0; j < columns; j++) {
+    wide[j] += (sums[j] & 0xffffu) - 0x8000u;
+    wide[TERNC_LUT_COLUMNS + j] += (sums[j] >> 16) - 0x8000u;
+  }
+}
+
+static TERNC_NOINLINE void store_wide(const uint32_t *wide, uint32_t count, int8_t *y,
+                                      const lut_args *a, int32_t m, int32_t c) {
+  for (; count > 0; count--, wide++, y += a->out_c) {
+    *y = (int8_t)ternc_requant32(*wide, m, c, a->shift, a->lo, a->hi);
+  }
+}
+
+/* All output channels of up to 16 columns. */
+static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc_lut_rows *rows,
+                                   lut_outputs *to) {
+  const lut_args *a = &job->a;
+  const uint32_t total = job->p.runs, codes = total * rows->groups;
+  const uint32_t *const runs = rows->runs;
+  uint32_t *const sums = rows->sums, *const wide = sums + SUMS;
+  uint32_t left, i, done;
+  to->m = (const int32_t *)ternc_data(op, a->m);
+  to->c = (const int32_t *)ternc_data(op, a->c);
+  rows->codes = (const uint8_t *)ternc_data(op, a->w);
+  if (total <= a->chunk) {
+    rows->runs_end = runs + total;
+    for (left = a->out_c; left > 0; left -= rows->channels) {
+      rows->channels = left < TERNC_LUT_CHANNELS ? left : TERNC_LUT_CHANNELS;
+      ternc_lut_sum(rows, a->group);
+      rows->codes += codes * rows->channels;
+      store_lanes(sums, rows->channels, to, a);
+    }
+    return;
+  }
+  rows->channels = 1;
+  for (left = a->out_c; left > 0; left--) {
+    for (i = 0; i < WIDE; i++) wide[i] = 0;
+    for (done = 0; done < total; done += a->chunk) {
+      const uint32_t here = total - done < a->chunk ? total - done : a->chunk;
+      rows->runs = runs + done;
+      rows->runs_end = rows->runs + here;
+      ternc_lut_sum(rows, a->group);
+      add_wide(wide, sums, rows->columns);
+      rows->codes += here * rows->groups;
+    }
+    store_wide(wide, to->count, to->y, a, *to->m, *to->c);
+    store_wide(wide + TERNC_LUT_COLUMNS, to->count_1, to->y + to->lane_1, a, *to->m, *to->c);
+    to->m++;
+    to->c++;
+    to->y++;
+  }
+  rows->runs = runs;
+}
+
+/* Where the runs find their entries, for the window at row `v` and column `first` of the strip. */
+static void place_runs(const lut_job *job, uint32_t *runs, uint32_t v, uint32_t first) {
+  const lut_args *a = &job->a;
+  const lut_plan *p = &job->p;
+  const uint32_t part = p->run_groups * p->slots * p->entries;
+  uint32_t dy, dx, s;
+  for (dy = 0; dy < a->kernel_h; dy++) {
+    const uint32_t row = (v + dy * a->dilation_h) % p->span * (part * a->split);
+    for (dx = 0; dx < a->kernel_w; dx++) {
+      const uint32_t column = dx * a->dilation_w;
+      const uint32_t slot = column % a->stride_w * p->width + column / a->stride_w + first;
+      for (s = 0; s < a->split; s++) {
+        *runs++ = ternc_lut_run(job->table, row + slot * p->entries + s * part, p->entries);
+      }
+    }
+  }
+}
+
+/* The strip of `count` columns from column `first` of the lanes. */
+static void strip(const lut_job *job, const ternc_op *op, uint32_t image, uint32_t first,
+                  uint32_t count, uint32_t *runs) {
+  const lut_args *a = &job->a;
+  const lut_plan *p = &job->p;
+  int8_t *y = (int8_t *)ternc_data(op, a->y);
+  const size_t row_words = (size_t)p->groups * p->slots * p->entries;
+  const uint32_t parts = (count + TERNC_LUT_COLUMNS - 1) / TERNC_LUT_COLUMNS;
+  const uint32_t most = ((count + parts - 1) / parts + 1) & ~1u; /* even, all about the same */
+  const uint32_t used = ((count + 1) & ~1u) + (a->kernel_w - 1) * a->dilation_w / a->stride_w;
+  uint32_t r, at, built = 0; /* rows below are in the ring, or no longer needed */
+  ternc_lut_rows rows;
+  lut_outputs to;
+  to.lane_1 = ((size_t)p->shift_h * a->out_w + p->shift_w) * a->out_c;
+  rows.runs = runs;
+  rows.sums = runs + p->runs;
+  rows.table = job->table;
+  rows.groups = p->run_groups;
+  rows.step = p->slots * p->entries;
+  for (r = 0; r < p->lane_h; r++) {
+    const uint32_t v = r * a->stride_h;
+    int8_t *line = y + (((size_t)image * a->out_h + r) * a->out_w + first) * a->out_c;
+    if (built < v) built = v;
+    for (; built < v + p->span; built++) {
+      build_row(job, job->table + built % p->span * row_words, built, first, used);
+    }
+    for (at = 0; at < count; at += most) {
+      const uint32_t here = count - at < most ? count - at : most;
+      const uint32_t end_1 = first + at + p->shift_w + here;
+      uint32_t here_1 = r + p->shift_h < a->out_h ? here : 0;
+      if (end_1 > a->out_w) here_1 -= end_1 - a->out_w; /* an odd one has no partner */
+      rows.columns = (here + 1) & ~1u;
+      place_runs(job, runs, v, at);
+      to.y = line + (size_t)at * a->out_c;
+      to.count = here;
+      to.count_1 = here_1;
+      compute(job, op, &rows, &to);
+    }
+  }
+}
+
+static void run_conv2d_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t end) {
+  lut_job job;
+  uint32_t image, first, i, *runs;
+  int8_t *zeros;
+  const int8_t *x;
+  job.a = *(const lut_args *)op->args; /* a copy, which no store to y can change */
+  job.p = plan_of(&job.a);
+  job.table = (uint32_t *)ternc_data(op, job.a.scratch);
+  zeros = (int8_t *)(job.table + (size_t)job.p.span * job.p.slots * job.p.groups * job.p.entries);
+  for (i = 0; i < job.a.in_c; i++) zeros[i] = (int8_t)job.a.x_zero;
+  job.zeros = zeros;
+  runs = (uint32_t *)(void *)zeros + (job.a.in_c + 3) / 4;
+  x = (const int8_t *)ternc_data(op, job.a.x);
+  (void)begin; /* the tables serve every output: the work does not divide */
+  (void)end;
+  for (image = 0; image < job.a.n; image++) {
+    job.x = x + (size_t)image * job.a.in_h * job.a.in_w * job.a.in_c;
+    for (first = 0; first < job.p.lane_w; first += job.a.columns) {
+      const uint32_t left = job.p.lane_w - first;
+      strip(&job, op, image, first, left < job.a.columns ? left : job.a.columns, runs);
+    }
+  }
+}
+
+TERNC_KERNEL(conv2d_i8_t2_lut, check_conv2d_i8_t2_lut, NULL, run_conv2d_i8_t2_lut)

@@ -1,0 +1,211 @@
+"""The fast kernels give the plain kernels' bytes, whatever the shape and the activations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.runtime.harness import Array, Call, Number, assert_sizes_checked, call
+from tests.runtime.mac_reference import Geometry, Layer
+from ternc.backends.esp32.lower import kernel_layouts as layouts
+from ternc.backends.esp32.lower.kernel_choice import candidates
+from ternc.backends.esp32.lower.kernel_cost import Choice
+
+SEEDS = st.integers(0, 2**32 - 1)
+CASES = settings(max_examples=60, deadline=None)
+FILLS = st.sampled_from([None, None, -128, 127])  # activations: random, or all the same
+
+
+def garbage(words: int) -> Array:
+    """Kernel scratch, as another kernel left it."""
+    return np.full(words, -0x5A5A5A5B, np.int32)
+
+
+def activations(rng: np.random.Generator, shape: tuple[int, ...], fill: int | None) -> Array:
+    if fill is not None:
+        return np.full(shape, fill, np.int8)
+    return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def dense_case(
+    rows: int, inputs: int, outputs: int, seed: int, fill: int | None, form: str = "i8_t2"
+) -> tuple[Layer, dict[str, Array | None], dict[str, Number]]:
+    rng = np.random.default_rng(seed)
+    layer = Layer(form, rng, (outputs, inputs), optional=False)
+    x = activations(rng, (rows, inputs), fill)
+    tensors = {"x": x, "y": layer.output((rows, outputs)), **layer.tensors()}
+    numbers = {"rows": rows, "in_features": inputs, "out_features": outputs, **layer.numbers()}
+    return layer, tensors, numbers
+
+
+def lut_case(
+    layer: Layer, tensors: dict[str, Array | None], numbers: dict[str, Number], block: int
+) -> tuple[dict[str, Array | None], dict[str, Number]]:
+    packed = layouts.pack_dense_lut(layer.codes, block)
+    scratch = garbage(41 * block + layer.codes.shape[0])
+    return {**tensors, "w": packed, "scratch": scratch}, {**numbers, "block": block}
+
+
+@CASES
+@given(st.integers(1, 3), st.integers(1, 150), st.integers(1, 20), st.sampled_from([8, 16]),
+       SEEDS, FILLS)  # fmt: skip
+def test_dense_lut(
+    rows: int, inputs: int, outputs: int, block: int, seed: int, fill: int | None
+) -> None:
+    layer, tensors, numbers = dense_case(rows, inputs, outputs, seed, fill)
+    expected = call("dense_i8_t2", tensors, **numbers)["y"]
+    fast, more = lut_case(layer, tensors, numbers, block)
+    np.testing.assert_array_equal(call("dense_i8_t2_lut", fast, **more)["y"], expected)
+
+
+@pytest.mark.parametrize("fill", [-128, 127])
+def test_dense_lut_of_long_rows_is_exact(fill: int) -> None:
+    layer, tensors, numbers = dense_case(1, 4096, 3, 1, fill)
+    layer.codes[0], layer.codes[1] = 1, -1
+    tensors |= layer.tensors()
+    expected = call("dense_i8_t2", tensors, **numbers)["y"]
+    fast, more = lut_case(layer, tensors, numbers, 16)
+    np.testing.assert_array_equal(call("dense_i8_t2_lut", fast, **more)["y"], expected)
+
+
+@given(st.integers(1, 90), st.integers(1, 9), st.sampled_from([8, 16]), SEEDS)
+def test_dense_lut_layout_round_trips(inputs: int, outputs: int, block: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(-1, 2, (outputs, inputs)).astype(np.int8)
+    packed = layouts.pack_dense_lut(codes, block)
+    np.testing.assert_array_equal(layouts.unpack_dense_lut(packed, inputs), codes)
+
+
+def test_dense_lut_check_refuses() -> None:
+    layer, tensors, numbers = dense_case(2, 70, 5, 0, None)
+    fast, more = lut_case(layer, tensors, numbers, 8)
+    assert_sizes_checked("dense_i8_t2_lut", fast, **more)
+    for change in ({"block": 4}, {"block": 0}, {"shift": 32}, {"rows": 0}, {"in_features": 2**32 - 1}):
+        assert Call("dense_i8_t2_lut", fast, {**more, **change}).check() != 0, change
+    for bad in (1, 163, 164, 255):  # an odd address, and addresses behind the table
+        w = fast["w"]
+        assert w is not None
+        codes = w.copy()
+        codes.reshape(-1)[7] = bad
+        assert Call("dense_i8_t2_lut", {**fast, "w": codes}, more).check() != 0, bad
+
+
+@CASES
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 11), SEEDS, FILLS)
+def test_dense_blocked(rows: int, inputs: int, outputs: int, seed: int, fill: int | None) -> None:
+    layer, tensors, numbers = dense_case(rows, inputs, outputs, seed, fill, "i8")
+    expected = call("dense_i8", tensors, **numbers)["y"]
+    del tensors["w_zero"]
+    fast = {**tensors, "w": layouts.pack_blocks(layer.codes)}
+    np.testing.assert_array_equal(call("dense_i8_blocked", fast, **numbers)["y"], expected)
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    """Convolutions with strides, dilations, padding (also cropping), one or two dimensions."""
+
+    def pair(low: int, high: int) -> tuple[int, int]:
+        return draw(st.integers(low, high)), draw(st.integers(low, high))
+
+    size, out = pair(1, 9), (draw(st.integers(1, 9)), draw(st.integers(1, 40)))
+    kernel, stride, dilation, pad = pair(1, 4), pair(1, 3), pair(1, 3), pair(-2, 4)
+    if draw(st.booleans()):  # one dimension
+        size, out = (1, size[1] * 5), (1, out[1])
+        kernel, pad = (1, kernel[1]), (0, pad[1])
+    if draw(st.integers(0, 3)) == 0:  # single pixels
+        kernel = stride = dilation = (1, 1)
+        pad, out = (0, 0), size
+    channels, outputs = draw(st.integers(1, 13)), draw(st.integers(1, 9))
+    return Geometry(draw(st.integers(1, 2)), size, out, channels, outputs, 1, kernel, stride,
+                    dilation, pad)  # fmt: skip
+
+
+def conv_case(
+    g: Geometry, seed: int, fill: int | None, x_zero: int, form: str
+) -> tuple[Layer, dict[str, Array | None], dict[str, Number]]:
+    rng = np.random.default_rng(seed)
+    layer = Layer(form, rng, (g.out_c, *g.kernel, g.group_in), optional=False)
+    x = activations(rng, (g.n, *g.size, g.in_c), fill)
+    tensors = {"x": x, "y": layer.output((g.n, *g.out, g.out_c)), **layer.tensors()}
+    return layer, tensors, {**g.numbers(), **layer.numbers(), "x_zero": x_zero}
+
+
+def as_chosen(
+    choice: Choice, tensors: dict[str, Array | None], numbers: dict[str, Number]
+) -> tuple[dict[str, Array | None], dict[str, Number]]:
+    """Operands of the candidate instead of the plain kernel's."""
+    fast = {**tensors, "w": choice.weights}
+    fast.pop("w_zero", None)
+    if choice.scratch:
+        scratch = garbage(choice.scratch)
+        fast["scratch"] = scratch.view(choice.scratch_type.numpy)
+    return fast, {**numbers, **choice.numbers}
+
+
+def assert_all_equal(
+    form: str, layer: Layer, tensors: dict[str, Array | None], numbers: dict[str, Number]
+) -> int:
+    """Runs every candidate of the cost model against the plain kernel; how many there were."""
+    expected = call(f"conv2d_{form}", tensors, **numbers)["y"]
+    integers = {name: int(value) for name, value in numbers.items()}
+    found = list(candidates("conv2d", layer.codes, form == "i8_t2", integers))
+    for choice in found:
+        fast, more = as_chosen(choice, tensors, numbers)
+        got = call(choice.name, fast, **more)["y"]
+        np.testing.assert_array_equal(got.reshape(expected.shape), expected, str(choice.numbers))
+    return len(found)
+
+
+@pytest.mark.parametrize("form", ["i8_t2", "i8"])
+@CASES
+@given(geometries(), SEEDS, FILLS, st.sampled_from([0, -128, 127, 3]))
+def test_conv(form: str, g: Geometry, seed: int, fill: int | None, x_zero: int) -> None:
+    layer, tensors, numbers = conv_case(g, seed, fill, x_zero, form)
+    assert assert_all_equal(form, layer, tensors, numbers) > 0
+
+
+@pytest.mark.parametrize("fill", [-128, 127, None])
+@pytest.mark.parametrize("g", [
+    Geometry(1, (9, 9), (9, 9), 64, 3, 1, (3, 3), pad=(1, 1)),  # 576 taps
+    Geometry(1, (3, 7), (3, 7), 700, 3, 1, (1, 1)),  # chunks within a tap
+    Geometry(1, (1, 20), (1, 17), 100, 2, 1, (1, 4)),
+], ids=["3x3", "pointwise", "conv1d"])  # fmt: skip
+def test_sums_beyond_a_lane_are_exact(g: Geometry, fill: int | None) -> None:
+    layer, tensors, numbers = conv_case(g, 5, fill, -128, "i8_t2")
+    layer.codes[0], layer.codes[1] = 1, -1
+    tensors |= layer.tensors()
+    assert assert_all_equal("i8_t2", layer, tensors, numbers) > 0
+
+
+@given(st.integers(1, 30), st.sampled_from([3, 4]), st.integers(1, 3), SEEDS)
+def test_conv_lut_layout_round_trips(channels: int, group: int, split: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(-1, 2, (3, 2, 2, channels)).astype(np.int8)
+    packed = layouts.pack_conv_lut(codes, group, split)
+    back = layouts.unpack_conv_lut(packed, group, (2, 2), channels)
+    np.testing.assert_array_equal(back, codes)
+
+
+@pytest.mark.parametrize("form", ["i8_t2", "i8"])
+def test_conv_check_refuses(form: str) -> None:
+    g = Geometry(2, (5, 14), (3, 7), 7, 5, 1, (3, 2), stride=(2, 2), pad=(1, 0))
+    layer, tensors, numbers = conv_case(g, 0, None, 0, form)
+    integers = {name: int(value) for name, value in numbers.items()}
+    for choice in candidates("conv2d", layer.codes, form == "i8_t2", integers):
+        fast, more = as_chosen(choice, tensors, numbers)
+        if choice.scratch * 4 == garbage(choice.scratch).nbytes and choice.scratch_type.size == 4:
+            assert_sizes_checked(choice.name, fast, **more)
+        names = [f"{n}_{d}" for n in ("in", "out", "kernel", "stride", "dilation", "up") for d in "hw"]
+        names += ["n", "in_c", "out_c", "groups", *choice.numbers]
+        for name in names:
+            for value in (0, 2**24 + 1, 2**31, 2**32 - 1):
+                hostile = Call(choice.name, fast, {**more, name: value})
+                assert hostile.check() != 0 or name == "chunk", (name, value)
+        for change in ({"shift": 32}, {"x_zero": 128}, {"lo": 5, "hi": 4}, {"pad_top": 2**31 - 1}):
+            assert Call(choice.name, fast, {**more, **change}).check() != 0, change
+        if choice.weights.dtype == np.uint8:
+            limit = 4 * {3: 13, 4: 40}[choice.numbers["group"]] + 1
+            for bad in (1, 2, 3, 6, limit + 1, 255):
+                codes = choice.weights.copy()
+                codes.reshape(-1)[3] = bad
+                assert Call(choice.name, {**fast, "w": codes}, more).check() != 0, bad
