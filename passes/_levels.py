@@ -26,16 +26,16 @@ class Ternary:
     scale: Array
 
 
-def ternary(weights: Array, axis: int) -> Ternary | None:
+def ternary(weights: Array, axis: int, enough: int = ENOUGH) -> Ternary | None:
     """The ternary form of `weights` with output channels along `axis`, None if there is none.
 
     Tries one scale for the whole tensor, then one per output channel; a channel needs at least
-    four weights to count. Values may be `ULPS` units in the last place apart; the scale is the
+    `enough` weights to count. Values may be `ULPS` units in the last place apart; the scale is the
     most frequent one. A channel of zeros is ternary, with scale 1.
     """
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     scale = _scales(rows.reshape(1, -1)) if rows.size >= ENOUGH else None
-    if scale is None and rows.shape[1] >= ENOUGH:
+    if scale is None and rows.shape[1] >= enough:
         scale = _scales(rows)
     if scale is None:
         return None

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ternc.diagnostics import Diagnostics
 from ternc.passes._canonical import canonical, import_int2, is_canonical, put_in_slot
 from ternc.passes._graph import Array, constant, dequantized_constant
-from ternc.passes._levels import Ternary, near_ternary, ternary
+from ternc.passes._levels import ENOUGH, Ternary, near_ternary, ternary
 from ternc.passes._linear import RECURRENT, Slot, weight_slots
 
 _ALMOST: Final = 0.9
@@ -26,7 +26,8 @@ class DetectTernary(ir.passes.InPlacePass):
     direction and gate row, as blocks of one row. The model then imports opset 25, which has INT2.
 
     Must not apply to weights with two magnitudes in a channel or a scale per input channel (a
-    note says so), to channels of fewer than four weights unless one scale fits the whole tensor,
+    note says so), to channels of fewer than four weights unless one scale fits the whole tensor
+    (or, for W of a recurrent node, R is ternary),
     or to weights that are computed at run time.
 
     A float weight with at least 90 % of its values within 1 % of {-s, 0, s} is warning TC0201.
@@ -56,7 +57,9 @@ class DetectTernary(ir.passes.InPlacePass):
         recurrent = slot.node.op_type in RECURRENT
         rows = weights.reshape(-1, weights.shape[-1]) if recurrent else weights
         axis = 0 if recurrent else slot.axis
-        found = ternary(rows, axis)
+        # What a sensor of few axes feeds makes rows of few weights: R shows how W was trained.
+        enough = 1 if recurrent and slot.index == 1 and _has_ternary_state(slot.node) else ENOUGH
+        found = ternary(rows, axis, enough)
         if found is None:
             self._explain(slot, rows, axis)
             return False
@@ -81,3 +84,9 @@ class DetectTernary(ir.passes.InPlacePass):
                 "TC0201", f"weight {name!r} is ternary with one scale per input channel, which "
                           "has no ternary kernel", node=node.name or "", op_type=node.op_type,
                 help="scale the layer's input instead of its weight")
+
+
+def _has_ternary_state(node: ir.Node) -> bool:
+    """Whether the R of a recurrent node is ternary."""
+    weights = dequantized_constant(node.inputs[2])
+    return weights is not None and ternary(weights.reshape(-1, weights.shape[-1]), 0) is not None

@@ -31,7 +31,8 @@ def report(compiled: CompiledModel) -> dict[str, Any]:
     constant_bytes = sum(tensor.nbytes for tensor in constants.values())
     float_bytes = float32_bytes(compiled.source)
     weights = _weights(program.instructions)
-    flash = len(compiled.blob)
+    flash = compiled.flash_bytes
+    own = {native.opcode.name for native in program.natives}
     return {
         "name": compiled.name,
         "target": target.name,
@@ -39,7 +40,7 @@ def report(compiled: CompiledModel) -> dict[str, Any]:
         "program_bytes": flash - min(flash, constant_bytes),
         "kernel_bytes": None,
         "kernel_bytes_reason": _NO_KERNEL_BYTES,
-        "kernels": [f"ternc_k_{name}" for name in kernel_names(program)],
+        "kernels": [f"ternc_k_{name}" for name in kernel_names(program) if name not in own],
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "peak": {
@@ -71,6 +72,8 @@ def _port(port: Any) -> dict[str, Any]:
 
 def weight_kind(item: Instruction) -> str:
     """Which weights an instruction has: ternary, int8, float32, or "" for none."""
+    if item.weight_nonzeros is not None:
+        return "ternary"
     names = [operand.name for operand in item.opcode.operands]
     weight = item.operand("w") if "w" in names else None
     if not isinstance(weight, Tensor):
@@ -82,10 +85,15 @@ def weight_kind(item: Instruction) -> str:
 
 def weight_count(item: Instruction) -> int:
     """How many weights an instruction has."""
+    if item.codes is not None:
+        return int(item.codes.size)
     if not weight_kind(item):
         return 0
     if item.opcode.name.startswith("dense"):
         return _int(item, "in_features") * _int(item, "out_features")
+    if item.opcode.name.startswith(("lstm", "gru", "rnn")):
+        columns = _int(item, "in_features") + _int(item, "hidden")
+        return item.macs // (_int(item, "steps") * _int(item, "batch") * columns) * columns
     window = _int(item, "kernel_h") * _int(item, "kernel_w")
     return _int(item, "out_c") * window * _int(item, "in_c") // _int(item, "groups")
 
@@ -97,17 +105,21 @@ def _int(item: Instruction, name: str) -> int:
 
 
 def _weights(items: list[Instruction]) -> dict[str, dict[str, int]]:
-    """Weights and their bytes by kind; weights that layers share count once."""
+    """Weights and their bytes by kind; weights that layers share count once, code has no bytes."""
     out = {kind: {"count": 0, "bytes": 0} for kind in WEIGHT_KINDS}
     seen: set[int] = set()
     for item in items:
         kind = weight_kind(item)
-        if kind and id(item.operand("w")) not in seen:
-            weight = item.operand("w")
-            assert isinstance(weight, Tensor)
-            seen.add(id(weight))
-            out[kind]["count"] += weight_count(item)
-            out[kind]["bytes"] += weight.nbytes
+        if not kind:
+            continue
+        # "r" are the second weights of a recurrent layer; a layer of generated code has neither.
+        stored = [value for operand, value in zip(item.opcode.operands, item.operands, strict=True)
+                  if operand.name in ("w", "r") and isinstance(value, Tensor)]
+        if stored and id(stored[0]) in seen:
+            continue
+        seen.update(id(tensor) for tensor in stored)
+        out[kind]["count"] += weight_count(item)
+        out[kind]["bytes"] += sum(tensor.nbytes for tensor in stored)
     return out
 
 
