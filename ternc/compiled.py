@@ -31,7 +31,11 @@ SUFFIXES = (".h", ".tern", ".onnx")
 
 @dataclass(slots=True)
 class CompiledModel:
-    """A compiled model. `source` is the model as given, `model` what was lowered."""
+    """A compiled model. `source` is the model as given, `model` what was lowered.
+
+    `host` is what runs on this machine when `program` holds generated code: the same answers by
+    the runtime's own kernels.
+    """
 
     name: str
     target: Target
@@ -43,6 +47,7 @@ class CompiledModel:
     diagnostics: Diagnostics
     folded: dict[str, str]
     mixed: MixedPrecision | None = None
+    host: Program | None = None
     _engine: Engine | None = field(default=None, repr=False)
 
     def run(
@@ -83,8 +88,18 @@ class CompiledModel:
         if self._engine is None:
             from ternc._engine import Model
 
-            self._engine = Model(self.blob)
+            self._engine = Model(self.blob if self.host is None else encode(self.host))
         return self._engine
+
+    @property
+    def runs(self) -> Program:
+        """The program that `run` runs."""
+        return self.program if self.host is None else self.host
+
+    @property
+    def flash_bytes(self) -> int:
+        """Bytes of the blob and (estimated) of generated code; the runtime is not in it."""
+        return len(self.blob) + sum(native.code_bytes for native in self.program.natives)
 
     def float_instructions(self) -> int:
         """How many instructions compute in float32."""
@@ -119,6 +134,10 @@ class CompiledModel:
         if target.suffix == ".h":
             data = self.header().encode()
         elif target.suffix == ".tern":
+            if self.program.natives:
+                raise UsageError((Diagnostic(
+                    "TC0403", "a .tern file cannot carry generated code (optimize=\"speed\")",
+                    help="write a .h, or compile without -O speed"),))
             data = encode(self.program, names=True)
         elif target.suffix == ".onnx":
             import onnx_ir
@@ -133,7 +152,7 @@ class CompiledModel:
     # -- running -------------------------------------------------------------------------------
 
     def _feeds(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
-        names = [port.name for port in self.program.inputs]
+        names = [port.name for port in self.runs.inputs]
         if not isinstance(inputs, Mapping):
             if len(names) != 1:
                 raise _usage(f"the model has {len(names)} inputs: {', '.join(names)}",
@@ -147,7 +166,7 @@ class CompiledModel:
     def _batch(self, feeds: dict[str, Array]) -> int | None:
         """Number of samples when every input has a leading axis of them, None for a single run."""
         counts: set[int | None] = set()
-        for port in self.program.inputs:
+        for port in self.runs.inputs:
             given, shape = feeds[port.name].shape, port.shape
             if given == shape:
                 counts.add(None)
@@ -165,27 +184,27 @@ class CompiledModel:
 
     def _run_once(self, feeds: dict[str, Array], intermediates: bool) -> dict[str, Array]:
         engine = self.engine
-        for place, port in enumerate(self.program.inputs):
+        for place, port in enumerate(self.runs.inputs):
             engine.write_input(place, to_device(feeds[port.name], port).tobytes())
         seen: dict[str, Array] = {}
         if intermediates:
             engine.run_with(self._collector(seen))
         else:
             engine.run()
-        for place, port in enumerate(self.program.outputs):
+        for place, port in enumerate(self.runs.outputs):
             flat = np.frombuffer(engine.read_output(place), port.tensor.dtype.numpy)
             seen[port.name] = from_device(flat.reshape(port.shape), port)
         return seen
 
     def _collector(self, seen: dict[str, Array]) -> Any:
         """A callback that reads each tensor right after the instruction that completes it."""
-        numbers = {id(t): i for i, t in enumerate(self.program.tensors())}
+        numbers = {id(t): i for i, t in enumerate(self.runs.tensors())}
         last_write: dict[int, int] = {}
-        for step, item in enumerate(self.program.instructions):
+        for step, item in enumerate(self.runs.instructions):
             for tensor in item.writes:
                 last_write[id(tensor)] = step
         due: dict[int, list[tuple[str, View]]] = {}
-        for name, view in self.program.values.items():
+        for name, view in self.runs.values.items():
             due.setdefault(last_write.get(id(view.tensor), -1) + 1, []).append((name, view))
 
         def collect(instruction: int, _opcode: int) -> None:

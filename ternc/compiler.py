@@ -14,6 +14,8 @@ from ternc import frontend
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.lower import lower
 from ternc.backends.esp32.memory_plan import plan_memory
+from ternc.backends.esp32.native import add_native_code
+from ternc.backends.esp32.program import Program
 from ternc.backends.esp32.targets import Target, target_named
 from ternc.compiled import CompiledModel
 from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 Activations = Literal["auto", "float32", "int8", "dynamic"]
 Weights = Literal["auto", "ternary", "int8", "float32"]
 _C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+Optimize = Literal["default", "speed"]
+OPTIMIZE = ("default", "speed")
+_SCRATCH_LIMITS = (65536, 32768, 16384, 8192, 4096)  # of a generated layer's image, tried in order
 Observer = Callable[[str, ir.Model], None]  # called with a pass's name and the model after it
 
 
@@ -79,7 +84,7 @@ def compile(  # the name of the thing
     ternarize: bool | str | None = None, max_drop: float | None = None, labels: Any = None,
     evaluation_data: Any = None, mean: Any = None, std: Any = None,
     calibration_method: str = "minmax", ram: int | None = None, flash: int | None = None,
-    fuse: bool = True, io: Literal["auto", "float"] = "auto",
+    optimize: Optimize = "default", fuse: bool = True, io: Literal["auto", "float"] = "auto",
     io_layout: Literal["model", "nhwc"] = "model", stateful: bool = False,
     verify_passes: bool = False,
     example_inputs: tuple[Any, ...] | None = None, check_fit: bool = True,
@@ -117,6 +122,8 @@ def compile(  # the name of the thing
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.
+        optimize: "speed" adds generated C code for the ternary convolutions where it pays: the
+            fastest, and several times the flash of their weights; only a header can carry it.
         fuse: merge activations into the layers before them.
         io: "float" keeps float32 inputs and outputs on an integer model.
         io_layout: "nhwc" takes and gives images as NHWC.
@@ -155,15 +162,31 @@ def compile(  # the name of the thing
         evaluation=_samples(evaluation_data, prepared), progress=progress)
     if observe is not None and precision.loses(data=data is not None, quantized=quantized):
         observe("quantize", prepared.model)  # compared for information: it is lossy
-    program, absorbed = lower(
-        prepared.model, diagnostics, fuse=fuse, io_float=io == "float",
-        channels_last_io=io_layout == "nhwc", stateful=stateful)
+    if optimize not in OPTIMIZE:
+        raise UsageError((Diagnostic(
+            "TC0403", f"optimize={optimize!r} is not one of {', '.join(OPTIMIZE)}"),))
+    symbol = name or _name_of(model)
+
+    def lowered(into: Diagnostics) -> tuple[Program, dict[str, str]]:
+        return lower(prepared.model, into, fuse=fuse, io_float=io == "float",
+                     channels_last_io=io_layout == "nhwc", stateful=stateful)
+
+    program, absorbed = lowered(diagnostics)
     diagnostics.raise_errors()
-    plan = plan_memory(program)
+    plan, host = plan_memory(program), None
+    if optimize == "speed":
+        room = chip.sram_bytes if ram is None else ram
+        for limit in _SCRATCH_LIMITS:
+            fast, _ = lowered(Diagnostics())
+            add_native_code(fast, symbol, limit)
+            fast_plan = plan_memory(fast)
+            if fast.natives and fast_plan.arena_bytes <= max(room, plan.arena_bytes):
+                program, plan, host = fast, fast_plan, program
+                break
     compiled = CompiledModel(
-        name=name or _name_of(model), target=chip, source=source, model=prepared.model,
-        program=program, plan=plan, blob=encode(program),
-        diagnostics=diagnostics, folded={**prepared.folded, **absorbed}, mixed=mixed,
+        name=symbol, target=chip, source=source, model=prepared.model,
+        program=program, plan=plan, blob=encode(program), diagnostics=diagnostics,
+        folded={**prepared.folded, **absorbed}, mixed=mixed, host=host,
     )
     _tell_about_floats(compiled, chip, diagnostics)
     if check_fit:
@@ -219,9 +242,9 @@ def check_fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> N
             notes=(f"alive at the peak (step {compiled.plan.peak_step}): {peak}",),
             help=f"{'quantize the activations (--calibration), ' if floats else ''}shrink the "
             "input, or choose a chip with more RAM; `ternc inspect --plan` draws the memory plan"))
-    if len(compiled.blob) > have_flash:
+    if compiled.flash_bytes > have_flash:
         problems.append(Diagnostic(
-            "TC0402", f"the program needs {len(compiled.blob):,} bytes of flash, and "
+            "TC0402", f"the program needs {compiled.flash_bytes:,} bytes of flash, and "
             f"{compiled.target.name} offers {have_flash:,}",
             help="make the weights ternary (train with ternc.qat) or int8 (--calibration)"))
     if problems:

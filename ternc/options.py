@@ -47,6 +47,8 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         help="the model takes raw samples: (x - mean) / std is folded in; one "
                         "number, or one per channel")
     parser.add_argument("--std", metavar="S[,S...]", type=numbers, help="see --mean")
+    parser.add_argument("-O", "--optimize", choices=("default", "speed"), default="default",
+                        help="speed: generated C code for ternary convolutions, more flash")
     parser.add_argument("--ram", metavar="SIZE", type=size,
                         help="RAM for the arena, like 160K; default the chip's")
     parser.add_argument("--flash", metavar="SIZE", type=size,
@@ -88,7 +90,7 @@ def compile_options(parsed: argparse.Namespace) -> dict[str, Any]:
         "calibration_method": parsed.calibration_method, "activations": parsed.activations,
         "weights": parsed.weights, "ram": parsed.ram, "flash": parsed.flash,
         "shapes": dict(parsed.shape), "io": parsed.io,
-        "io_layout": parsed.io_layout, "fuse": not parsed.no_fuse,
+        "io_layout": parsed.io_layout, "optimize": parsed.optimize, "fuse": not parsed.no_fuse,
         "verify_passes": parsed.verify_passes,
     }
 

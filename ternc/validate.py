@@ -131,7 +131,7 @@ def validate(
               f"all supported, in {len(made.program.instructions)} instructions"),
         Check("compiles", True, f"for {chip.name}"),
         _fits("fits RAM", made.plan.arena_bytes, chip.sram_bytes if ram is None else ram),
-        _fits("fits flash", len(made.blob), chip.flash_bytes if flash is None else flash),
+        _fits("fits flash", made.flash_bytes, chip.flash_bytes if flash is None else flash),
     ]
     feeds, found_labels = _feeds(made, data, labels, samples, seed)
     checks += _agreement(made, feeds, found_labels, noise=data is None, progress=progress)
