@@ -53,6 +53,18 @@ class Unsupported(Exception):
         self.why, self.help, self.code = why, help, code
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Work:
+    """What a multiply-accumulate instruction does, for reports and generated code."""
+
+    macs: int = 0
+    weight_nonzeros: int | None = None  # of ternary weights
+    codes: IntArray | None = None  # the weights, output channel first
+
+
+_LITTLE = Work()
+
+
 @dataclass(frozen=True, slots=True)
 class Quantization:
     """A QuantizeLinear in stored terms: `clip(round(real/scale) + zero, lo, hi)`."""
@@ -217,12 +229,13 @@ class Lowering:
 
     # -- instructions --------------------------------------------------------------------------
 
-    def emit(self, name: str, node: ir.Node, *, macs: int = 0, weight_nonzeros: int | None = None,
-             codes: IntArray | None = None, **operands: OperandValue) -> None:
+    def emit(
+        self, name: str, node: ir.Node, work: Work = _LITTLE, /, **operands: OperandValue
+    ) -> None:
         """Appends an instruction that computes `node`."""
         self.program.instructions.append(instruction(
-            name, node.name or node.op_type, node.op_type, macs=macs,
-            weight_nonzeros=weight_nonzeros, codes=codes, **operands,
+            name, label(node), node.op_type, macs=work.macs,
+            weight_nonzeros=work.weight_nonzeros, codes=work.codes, **operands,
         ))
 
     def relayout(self, buffer: Buffer, layout: Layout, node: ir.Node) -> Buffer:

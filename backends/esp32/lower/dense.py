@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported
+from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported, Work
 from ternc.backends.esp32.lower.elementwise import emit_binary
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
@@ -226,7 +226,7 @@ def _emit_product(ctx: Lowering, node: ir.Node, a: ir.Value, b: ir.Value, trans_
     ctx.emit(
         "matmul_i8",
         node,
-        macs=prod(shape) * inner,
+        Work(prod(shape) * inner),
         a=a_buffer.tensor,
         b=b_buffer.tensor,
         y=output.tensor,
@@ -247,7 +247,7 @@ def _product_buffer(ctx: Lowering, node: ir.Node, a: Buffer, b: Buffer, trans_a:
                     trans_b: bool, shape: Shape, name: str) -> Buffer:
     a, b, numbers, layout = _matmul_operands(ctx, node, a, b, trans_a, trans_b, shape)
     output = ctx.new(name, DType.F32, layout)
-    ctx.emit("matmul_f32", node, macs=prod(shape) * numbers["inner"], a=a.tensor, b=b.tensor,
+    ctx.emit("matmul_f32", node, Work(prod(shape) * numbers["inner"]), a=a.tensor, b=b.tensor,
              y=output.tensor, **numbers)
     return output
 

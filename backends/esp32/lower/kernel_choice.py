@@ -9,14 +9,20 @@ none and is always there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_conv_lut import conv_lut
-from ternc.backends.esp32.lower.kernel_cost import Array, Choice, Numbers, CPI, FLASH
+from ternc.backends.esp32.lower.kernel_cost import CPI, FLASH, Array, Choice, Numbers
 from ternc.backends.esp32.program import DType
 
 DEFAULT_SCRATCH = 40 * 1024
 # Instructions per multiply-accumulate of the plain kernels (more where windows are small).
-_PLAIN = {("dense", True): 9.2, ("dense", False): 7.1, ("conv2d", True): 11.0, ("conv2d", False): 7.8}
+_PLAIN = {
+    ("dense", True): 9.2,
+    ("dense", False): 7.1,
+    ("conv2d", True): 11.0,
+    ("conv2d", False): 7.8,
+}
 
 
 def choose(kernel: str, codes: Array, ternary: bool, numbers: Numbers, macs: int,

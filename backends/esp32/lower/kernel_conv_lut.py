@@ -1,4 +1,4 @@
-"""The candidates of `conv2d_i8_t2_lut`: group size, strip width, and chunks that lanes can hold."""
+"""The candidates of `conv2d_i8_t2_lut`: group size, strip width, chunks that lanes can hold."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ def flattened(numbers: Numbers) -> dict[str, int]:
     """The same layer as one long row where it reads single pixels: strips are then always full."""
     new = dict(numbers)
     ones = ("kernel_h", "kernel_w", "stride_h", "stride_w")
-    if all(numbers[name] == 1 for name in ones) and not (numbers["pad_top"] or numbers["pad_left"]) and (
-            numbers["in_h"], numbers["in_w"]) == (numbers["out_h"], numbers["out_w"]):
+    if (
+        all(numbers[name] == 1 for name in ones)
+        and not (numbers["pad_top"] or numbers["pad_left"])
+        and (numbers["in_h"], numbers["in_w"]) == (numbers["out_h"], numbers["out_w"])
+    ):
         pixels = numbers["n"] * numbers["in_h"] * numbers["in_w"]
         new.update(n=1, in_h=1, out_h=1, in_w=pixels, out_w=pixels)
     return new
@@ -51,7 +54,7 @@ def lanes(numbers: Numbers) -> tuple[int, int]:
 
 
 def widths(numbers: Numbers) -> list[int]:
-    """Strip widths worth trying: parts of a lane row that are about equal, halves of 16 upwards."""
+    """Strip widths worth trying: about equal parts of a lane row, halves of 16 upwards."""
     _, width = lanes(numbers)
     fewest = -(-width // _MOST)
     strips = {1, fewest, 2 * fewest, 4 * fewest, *(fewest // n for n in (2, 4) if fewest >= n)}

@@ -32,7 +32,7 @@ def patterns(size: int) -> IntArray:
 
 @cache
 def _index(size: int) -> IntArray:
-    """For each pattern read as a base-3 number (trit + 1, first trit lowest): +-(1 + place), or 0."""
+    """For each pattern read as a base-3 number (trit + 1, first lowest): +-(1 + place), or 0."""
     index = np.zeros(3**size, np.int64)
     weights = 3 ** np.arange(size)
     table = patterns(size)

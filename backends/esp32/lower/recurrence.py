@@ -189,7 +189,8 @@ def _matrix(ctx: Lowering, node: ir.Node, index: int) -> Matrix:
         return Matrix(floats)
     codes = ctx.constant(required_input(dequantize, 0))
     scale = ctx.constant(required_input(dequantize, 1))
-    assert codes is not None and scale is not None
+    assert codes is not None
+    assert scale is not None
     spread = _spreader(codes.shape, dequantize)
     zero_value = optional_input(dequantize, 2)
     zero = None if zero_value is None else ctx.constant(zero_value)

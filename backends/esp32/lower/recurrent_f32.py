@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ternc.backends.esp32.lower.context import Lowering
+from ternc.backends.esp32.lower.context import Lowering, Work
 from ternc.backends.esp32.lower.forms import Buffer
 from ternc.backends.esp32.lower.nodes import label, required_input
 from ternc.backends.esp32.lower.recurrence import Matrix, Recurrence, constant_state
@@ -38,7 +38,7 @@ def emit_float(ctx: Lowering, layer: Recurrence) -> None:
         operands["relu"] = int(layer.relu)
     bias = ctx.data(f"{name}:b", layer.bias, DType.F32) if layer.bias.any() else None
     ctx.emit(
-        f"{layer.kernel}_f32{suffix}", node, macs=layer.macs, weight_nonzeros=nonzeros(layer),
+        f"{layer.kernel}_f32{suffix}", node, Work(layer.macs, nonzeros(layer)),
         b=bias, scratch=scratch(ctx, layer, DType.F32), **operands, **sizes(layer),
     )
     for value, state in shown:
@@ -63,7 +63,8 @@ def nonzeros(layer: Recurrence) -> int | None:
     """Weights that are not 0, of ternary ones."""
     if not (layer.w.is_ternary and layer.r.is_ternary):
         return None
-    assert layer.w.codes is not None and layer.r.codes is not None
+    assert layer.w.codes is not None
+    assert layer.r.codes is not None
     return int(np.count_nonzero(layer.w.codes) + np.count_nonzero(layer.r.codes))
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from ternc.backends.esp32.lower.context import Epilogue, Lowering
+from ternc.backends.esp32.lower.context import Epilogue, Lowering, Work
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
 from ternc.backends.esp32.lower.nodes import label, required_input
 from ternc.backends.esp32.lower.recurrence import Recurrence, constant_state
@@ -71,8 +71,8 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
     elif layer.kernel == "gru":
         operands["linear_before_reset"] = int(layer.linear_before_reset)
     ctx.emit(
-        f"{layer.kernel}_i8{'_t2' if ternary else ''}", node, macs=layer.macs,
-        weight_nonzeros=nonzeros(layer),
+        f"{layer.kernel}_i8{'_t2' if ternary else ''}", node,
+        Work(layer.macs, nonzeros(layer)),
         x=ctx.relayout(x.buffer, layer.x_layout, node).tensor,
         m_w=ctx.data(f"{name}:m_w", gates.m_w, DType.I32),
         m_r=ctx.data(f"{name}:m_r", gates.m_r, DType.I32),
@@ -90,9 +90,14 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
 def _gates(layer: Recurrence, x: Scaled) -> _Gates | None:
     """The finest constants that fit; None when an accumulator or every constant is too large."""
     w, r = layer.w, layer.r
-    assert w.codes is not None and w.scale is not None
-    assert r.codes is not None and r.scale is not None
-    if np.abs(w.codes).sum(-1).max() * 128 >= 2**31 or np.abs(r.codes).sum(-1).max() * 2**15 >= 2**31:
+    assert w.codes is not None
+    assert w.scale is not None
+    assert r.codes is not None
+    assert r.scale is not None
+    if (
+        np.abs(w.codes).sum(-1).max() * 128 >= 2**31
+        or np.abs(r.codes).sum(-1).max() * 2**15 >= 2**31
+    ):
         return None
     m_w = x.scale * w.scale * 2.0**_GATE_BITS
     m_r = r.scale * 2.0 ** (_GATE_BITS - _STATE_BITS)
@@ -106,7 +111,10 @@ def _gates(layer: Recurrence, x: Scaled) -> _Gates | None:
     largest = max(np.abs(m_w).max(), np.abs(m_r).max())
     for shift in range(31, -1, -1):
         half = 2.0 ** (shift - 1) if shift else 0.0
-        if largest * 2.0 ** (16 + shift) < 2**30 and np.abs(c).max() * 2.0**shift + half < 2**31 - 1:
+        if (
+            largest * 2.0 ** (16 + shift) < 2**30
+            and np.abs(c).max() * 2.0**shift + half < 2**31 - 1
+        ):
             scale = 2.0 ** (16 + shift)
             return _Gates(
                 np.rint(m_w * scale).astype(np.int64), np.rint(m_r * scale).astype(np.int64),

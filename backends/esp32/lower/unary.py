@@ -103,7 +103,7 @@ def lower_unary(ctx: Lowering, node: ir.Node) -> None:
     def compute() -> Buffer:
         x = ctx.floats(required_input(node, 0), node)
         y = ctx.new(output.name or "y", DType.F32, x.layout)
-        ctx.emit(unary.instruction, node, macs=0, weight_nonzeros=None, x=x.tensor, y=y.tensor,
+        ctx.emit(unary.instruction, node, x=x.tensor, y=y.tensor,
                  count=prod(ctx.shape(output)), **unary.operands)
         return y
 

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported
+from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported, Work
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
-from ternc.backends.esp32.lower.kernel_choice import Choice, choose
+from ternc.backends.esp32.lower.kernel_choice import choose
+from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
@@ -74,7 +75,7 @@ def weights(ctx: Lowering, value: ir.Value, perm: tuple[int, ...]) -> Weights | 
     if isinstance(form, Constant):
         if form.array.dtype != np.float32:
             raise Unsupported(f"weights of type {form.array.dtype}", code="TC0104")
-        array = form.array.transpose(perm)
+        array = form.array.transpose(perm).astype(np.float32)
         return Weights(tuple(array.shape), real=array)
     if not isinstance(form, Codes):
         return None
@@ -95,14 +96,17 @@ def normalised(codes: Codes) -> Weights:
     centred = np.where(negative.reshape(each), -centred, centred)
     scale = np.abs(scale)
     if centred.min(initial=0) >= -128 and centred.max(initial=0) <= 127:
-        return Weights(tuple(centred.shape), codes=centred, scale=scale, zero=np.zeros(channels, np.int64))
-    # The zero point does not centre within int8: shift by a constant and correct by it exactly.
-    low, high = int(centred.min()), int(centred.max())
-    if high - low > 255:
+        return Weights(
+            tuple(centred.shape), codes=centred, scale=scale, zero=np.zeros(channels, np.int64)
+        )
+    # A zero point does not centre within int8: shift the channel and correct by it exactly.
+    flat = centred.reshape(channels, -1)
+    low, high = flat.min(axis=1), flat.max(axis=1)
+    if (high - low).max() > 255:
         return Weights(tuple(centred.shape), real=codes.real())
-    shift = -128 - low if low < -128 else 127 - high
-    return Weights(tuple(centred.shape), codes=centred + shift, scale=scale,
-                   zero=np.full(channels, shift, np.int64))
+    shift = np.where(low < -128, -128 - low, np.minimum(127 - high, 0))
+    return Weights(tuple(centred.shape), codes=centred + shift.reshape(each), scale=scale,
+                   zero=shift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Layer:
     has_bias: bool
     output_layout: Layout
     macs: int
-    numbers: dict[str, OperandValue]  # geometry operands
+    numbers: dict[str, int]  # geometry operands
     x_layout: Layout  # that the kernel reads
     epilogue: Epilogue
 
@@ -155,7 +159,8 @@ def _nonzeros(layer: Layer) -> int | None:
 def _code_sums(layer: Layer) -> tuple[IntArray, IntArray]:
     """Per output channel: sum of the weights, and the largest |accumulator|."""
     codes, zero = layer.weights.codes, layer.weights.zero
-    assert codes is not None and zero is not None
+    assert codes is not None
+    assert zero is not None
     flat = codes.reshape(codes.shape[0], -1) - zero[:, None]
     bound = np.abs(flat).sum(axis=1) * 128
     if bound.max(initial=0) >= 2**31:
@@ -175,18 +180,19 @@ def _zero_tensor(ctx: Lowering, layer: Layer) -> dict[str, OperandValue]:
 def _fast_kernel(ctx: Lowering, layer: Layer) -> Choice | None:
     """The fast form that the cost model prefers, or None for the plain kernel."""
     codes, zero = layer.weights.codes, layer.weights.zero
-    assert codes is not None and zero is not None
+    assert codes is not None
+    assert zero is not None
     if zero.any():
         return None
-    numbers = {key: int(value) for key, value in layer.numbers.items()}  # type: ignore[arg-type]
-    return choose(layer.kernel, codes, layer.weights.is_ternary, numbers, layer.macs,
+    return choose(layer.kernel, codes, layer.weights.is_ternary, layer.numbers, layer.macs,
                   ctx.scratch_limit)
 
 
 def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     q = layer.epilogue.quantization
     scale = layer.weights.scale
-    assert q is not None and scale is not None
+    assert q is not None
+    assert scale is not None
     sums, bound = _code_sums(layer)
     multiplier = x.scale * scale / q.scale
     bias = layer.bias / q.scale + q.zero - x.zero * sums * multiplier
@@ -207,11 +213,19 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
                 ctx.unique(f"{name}:scratch"), choice.scratch_type, (count,))
     source = ctx.relayout(x.buffer, layer.x_layout, layer.node)
     ctx.emit(
-        kernel, layer.node, macs=layer.macs, weight_nonzeros=_nonzeros(layer),
-        codes=layer.weights.codes, x=source.tensor,
-        y=output.tensor, m=ctx.data(f"{name}:m", constants.m, DType.I32),
-        c=ctx.data(f"{name}:c", constants.c, DType.I32), shift=int(constants.shift),
-        lo=q.lo, hi=q.hi, **{**layer.numbers, **specific}, **padding,
+        kernel,
+        layer.node,
+        Work(layer.macs, _nonzeros(layer), layer.weights.codes),
+        x=source.tensor,
+        y=output.tensor,
+        m=ctx.data(f"{name}:m", constants.m, DType.I32),
+        c=ctx.data(f"{name}:c", constants.c, DType.I32),
+        shift=int(constants.shift),
+        lo=q.lo,
+        hi=q.hi,
+        **layer.numbers,
+        **specific,
+        **padding,
     )
     ctx.bind(layer.epilogue.value, output)
     ctx.absorb(layer.epilogue, layer.node)
@@ -227,7 +241,7 @@ def _emit_integer_to_float(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
     ctx.emit(
         f"{layer.kernel}_i8f{'_t2' if layer.weights.is_ternary else ''}", layer.node,
-        macs=layer.macs, weight_nonzeros=_nonzeros(layer), y=output.tensor,
+        Work(layer.macs, _nonzeros(layer)), y=output.tensor,
         m=ctx.data(f"{name}:m", factor, DType.F32),
         b=ctx.data(f"{name}:b", layer.bias - x.zero * sums * factor, DType.F32),
         lo=layer.epilogue.lo, hi=layer.epilogue.hi, **_shared(ctx, layer, x.buffer),
@@ -265,21 +279,25 @@ def _emit_dynamic(ctx: Lowering, layer: Layer, x: Scaled) -> None:
 def _emit_float(ctx: Lowering, layer: Layer) -> None:
     weights_ = layer.weights
     if weights_.zero is not None and weights_.zero.any():
-        assert weights_.codes is not None and weights_.scale is not None
+        assert weights_.codes is not None
+        assert weights_.scale is not None
         each = (-1, *([1] * (weights_.codes.ndim - 1)))
         real = (weights_.codes - weights_.zero.reshape(each)) * weights_.scale.reshape(each)
         weights_ = Weights(weights_.shape, real=real.astype(np.float32))
     name = _weight_name(layer.node)
     epilogue = layer.epilogue.in_float()
-    assert isinstance(layer.x, Buffer)
+    x = layer.x
+    assert isinstance(x, Buffer)
     output = ctx.new(epilogue.value.name or "y", DType.F32, layer.output_layout)
-    scale = {} if weights_.scale is None else {"m": ctx.data(f"{name}:m", weights_.scale, DType.F32)}
+    scale = (
+        {} if weights_.scale is None else {"m": ctx.data(f"{name}:m", weights_.scale, DType.F32)}
+    )
     bias = ctx.data(f"{name}:b", layer.bias, DType.F32) if layer.has_bias else None
     layer = replace(layer, weights=weights_, epilogue=epilogue)
     ctx.emit(
-        f"{layer.kernel}_f32{weights_.suffix}", layer.node, macs=layer.macs,
-        weight_nonzeros=_nonzeros(layer), y=output.tensor, b=bias,
-        lo=epilogue.lo, hi=epilogue.hi, **_shared(ctx, layer, layer.x), **scale,
+        f"{layer.kernel}_f32{weights_.suffix}", layer.node,
+        Work(layer.macs, _nonzeros(layer)), y=output.tensor, b=bias,
+        lo=epilogue.lo, hi=epilogue.hi, **_shared(ctx, layer, x), **scale,
     )
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, layer.node)
