@@ -173,15 +173,6 @@ int main(void) {{
 """
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The C runtime, compiled once."""
-    made = tmp_path_factory.mktemp("runtime")
-    sources = " ".join(str(path) for path in (ROOT / "runtime_c" / "src").rglob("*.c"))
-    run(f"cd {made} && cc -std=c99 -c -I{ROOT}/runtime_c/src {sources} && ar rcs libternc.a *.o")
-    return made / "libternc.a"
-
-
 @pytest.mark.parametrize("here", [pytest.param(here, id=there) for there, here in rows()])
 @pytest.mark.usefixtures("folder")
 def test_line_for_the_older_system(here: str, request: pytest.FixtureRequest) -> None:
@@ -192,7 +183,7 @@ def test_line_for_the_older_system(here: str, request: pytest.FixtureRequest) ->
         run(code)
     elif code.endswith(";"):
         Path("main.c").write_text(C_AROUND.format(line=code), encoding="utf-8")
-        library = request.getfixturevalue("library")
+        library = request.getfixturevalue("runtime_library")
         run(f"cc -std=c99 -Iruntime_c/src main.c {library} -o main && ./main")
     else:
         names = {"ternc": ternc, "compiled": ternc.compile("model.onnx"),

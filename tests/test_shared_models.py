@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.backends.test_header import COMPILERS, SOURCES
-from tests.shared_models import DATA, MODELS, feeds, mnist, model_id, needs_models, paths
 from ternc import compiler
 from ternc.compiled import CompiledModel, to_device
 from ternc.layerwise import check_layers
 from ternc.oracle import Oracle
+from tests.backends.test_header import COMPILERS, SOURCES
+from tests.shared_models import DATA, MODELS, feeds, mnist, model_id, needs_models, paths
 
 pytestmark = needs_models
 each_model = pytest.mark.parametrize("path", paths(), ids=model_id)
@@ -44,7 +44,8 @@ def test_agrees_with_onnxruntime(path: Path) -> None:
     for feed in samples:
         expected, got = oracle.run(feed), compiled.run(feed)
         for name, value in expected.items():
-            assert got[name].dtype == value.dtype and got[name].shape == value.shape
+            assert got[name].dtype == value.dtype
+            assert got[name].shape == value.shape
             if not is_quantized(compiled):
                 error = np.abs(got[name] - value).max() / max(np.abs(value).max(), 1e-6)
                 assert error <= 1e-5, name
@@ -88,7 +89,8 @@ def test_golden_ternary_model(name: str) -> None:
     """All four layers packed ternary; the authors' 96.60 % and their logits' argmax."""
     compiled = compiled_model(MODELS / f"{name}.onnx")
     layers = [i for i in compiled.program.instructions if i.macs]
-    assert len(layers) == 4 and all(i.weight_nonzeros is not None for i in layers)
+    assert len(layers) == 4
+    assert all(i.weight_nonzeros is not None for i in layers)
     images, labels = mnist()
     logits = compiled.run(images)[compiled.program.outputs[0].name]
     reference = np.load(MODELS / "TFC_2W2A_mnist_test_logits.npz")["logits"]
@@ -107,18 +109,6 @@ def test_header_compiles(path: Path, compiler_name: str, tmp_path: Path) -> None
     source = tmp_path / f"user{tool.suffix}"
     source.write_text('#include "model.h"\n', encoding="utf-8")
     tool.compile(source)
-
-
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The C runtime as a static library of this machine."""
-    folder = tmp_path_factory.mktemp("runtime")
-    sources = [str(path) for path in SOURCES.rglob("*.c")]
-    subprocess.run(["cc", "-std=c99", "-O2", "-ffp-contract=off", f"-I{SOURCES}", "-c", *sources],
-                   cwd=folder, check=True)
-    objects = [str(path) for path in folder.glob("*.o")]
-    subprocess.run(["ar", "rcs", "libternc.a", *objects], cwd=folder, check=True)
-    return folder / "libternc.a"
 
 
 _MAIN = """
@@ -148,17 +138,21 @@ int main(void) {{
 
 @pytest.mark.slow
 @each_model
-def test_header_gives_the_same_bytes_in_c(path: Path, tmp_path: Path, runtime: Path) -> None:
+def test_header_gives_the_same_bytes_in_c(
+    path: Path, tmp_path: Path, runtime_library: Path
+) -> None:
     """The header in a C program answers as `run` does, byte for byte."""
     compiled = compiled_model(path)
     (tmp_path / "model.h").write_text(compiled.header(), encoding="utf-8")
     main = tmp_path / "main.c"
-    main.write_text(_MAIN.format(symbol=compiled.name.upper(), name=compiled.name), encoding="utf-8")
-    subprocess.run(["cc", "-std=c99", f"-I{SOURCES}", str(main), str(runtime), "-o",
+    text = _MAIN.format(symbol=compiled.name.upper(), name=compiled.name)
+    main.write_text(text, encoding="utf-8")
+    subprocess.run(["cc", "-std=c99", f"-I{SOURCES}", str(main), str(runtime_library), "-o",
                     str(tmp_path / "main")], check=True)
     samples, _ = feeds(path, compiled.source)
     ports = compiled.program.inputs
-    data = b"".join(to_device(feed[port.name], port).tobytes() for feed in samples for port in ports)
+    data = b"".join(
+        to_device(feed[port.name], port).tobytes() for feed in samples for port in ports)
     done = subprocess.run([str(tmp_path / "main")], input=data, capture_output=True, check=True)
     expected = []
     for feed in samples:

@@ -134,25 +134,24 @@ int main(void) {
 """
 
 
-def link(folder: Path, main: str, *flags: str) -> Path:
+def link(folder: Path, main: str, objects: list[Path], *flags: str) -> Path:
     source = folder / "main.c"
     source.write_text(main)
     out = folder / "main"
-    sources = [*SOURCES.glob("*.c"), *SOURCES.glob("kernels/*.c")]
     command = ["gcc", "-std=c99", "-O2", "-ffp-contract=off", "-ffunction-sections",
                "-fdata-sections", f"-I{SOURCES}", f"-I{folder}", str(source)]
     done = subprocess.run(
-        [*command, *map(str, sources), "-Wl,--gc-sections", *flags, "-o", str(out)],
+        [*command, *map(str, objects), "-Wl,--gc-sections", *flags, "-o", str(out)],
         capture_output=True, text=True, check=False,
     )
     assert done.returncode == 0, done.stderr
     return out
 
 
-def test_runs(tmp_path: Path) -> None:
+def test_runs(tmp_path: Path, runtime_objects: list[Path]) -> None:
     COMPILERS["gcc"].require()
     write(tmp_path, programs.dense())
-    program = link(tmp_path, DENSE_MAIN)
+    program = link(tmp_path, DENSE_MAIN, runtime_objects)
     done = subprocess.run([program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     x = np.array([1.5, -2.25, 0, 3, 1000, -1])
@@ -162,11 +161,13 @@ def test_runs(tmp_path: Path) -> None:
     assert [float(value) for value in done.stdout.split()] == expected.tolist()
 
 
-def test_only_the_kernels_used_are_linked(tmp_path: Path) -> None:
+def test_only_the_kernels_used_are_linked(
+    tmp_path: Path, runtime_objects: list[Path]
+) -> None:
     COMPILERS["gcc"].require()
     write(tmp_path, programs.dense())
     listing = tmp_path / "main.map"
-    link(tmp_path, DENSE_MAIN, f"-Wl,-Map={listing}")
+    link(tmp_path, DENSE_MAIN, runtime_objects, f"-Wl,-Map={listing}")
     placed = listing.read_text().partition("Linker script and memory map")[2]
     linked = set(re.findall(r"^ \.text\.run_(\w+)\s", placed, re.MULTILINE))
     pattern = r"^ \.(?:text|rodata|data\.rel\.ro)\.(\S+)\s*\n?\s+0x[0-9a-f]+\s+0x"
