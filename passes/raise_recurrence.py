@@ -17,6 +17,7 @@ from ternc.passes._graph import (
 from ternc.passes._loop_body import Body, Reading, Series
 from ternc.passes._reversal import forward_source, reversed_value, settle_reversals
 from ternc.passes._same_answer import same_answer
+from ternc.passes._unrolled import raise_unrolled
 from ternc.passes.fold_constants import FoldConstants
 from ternc.passes.simplify import Simplify
 
@@ -31,7 +32,8 @@ class RaiseRecurrence(ir.passes.InPlacePass):
     (tanh, relu), GRU (either form) or LSTM, however it writes them: products are multiplied out,
     and slices, splits and transposes of weights followed. tf2onnx writes such loops for Keras GRU,
     SimpleRNN and batch-1 LSTM. A sequence that is reversed before the loop becomes a reversed
-    layer. Both forms run in onnxruntime on random inputs before the new one is accepted.
+    layer. An RNN of at least three steps that is written out (PyTorch's nn.RNN) becomes one again,
+    or stays as it is. Both forms run in onnxruntime on random inputs before the new one is accepted.
 
     A Loop that is none of these is TC0105, with what in it was not understood.
     """
@@ -61,6 +63,10 @@ class RaiseRecurrence(ir.passes.InPlacePass):
             FoldConstants()(model)
             settle_reversals(model.graph)
             Simplify()(model)
+        if raise_unrolled(model):
+            settle_reversals(model.graph)
+            Simplify()(model)
+            modified = True
         return ir.passes.PassResult(model, modified)
 
 
