@@ -35,7 +35,8 @@ def header() -> str:
     )
     structs = "\n".join(_struct(op) for op in (*OPCODES, *NATIVE_OPCODES))
     natives = "".join(
-        f"#define TERNC_WORDS_{op.name} {len(op.operands)}\n#define TERNC_KINDS_{op.name} \"{op.kinds}\"\n"
+        f"#define TERNC_WORDS_{op.name} {len(op.operands)}\n"
+        f'#define TERNC_KINDS_{op.name} "{op.kinds}"\n'
         for op in NATIVE_OPCODES
     )
     return (

@@ -80,7 +80,9 @@ _WINDOW = (
 )
 _CONV = f"{_IMAGE} {_WINDOW} up_h:u up_w:u groups:u"
 _DENSE = "rows:u in_features:u out_features:u"
-_ND2 = " ".join((_numbered("d", RANK, "u"), _numbered("xs", RANK, "j"), _numbered("ys", RANK, "j")))
+_ND2 = " ".join(
+    (_numbered("d", RANK, "u"), _numbered("xs", RANK, "j"), _numbered("ys", RANK, "j"))
+)
 _ND_AB = " ".join(
     (_numbered("d", RANK, "u"), _numbered("as", RANK, "j"), _numbered("bs", RANK, "j"))
 )
@@ -100,22 +102,25 @@ _OUT = "shift:u out_m:j out_c:j out_shift:u lo:j hi:j"
 _AXIS = "outer:u n:u inner:u"
 
 OPCODES: tuple[Opcode, ...] = (
-    # Multiply-accumulate layers. Images are NHWC; convolution weights [out_c][kh][kw][in_c/groups],
-    # dense weights [out_features][in_features]. Weight layouts: f32, w8 (int8), t2 (interchange
-    # 2-bit ternary, no row padding). Requantization (m, c, shift) is design.md's one definition:
-    # y = clamp((acc*m[o] + (c[o] << 16)) >> (16 + shift), lo, hi), acc = sum of w*x with padding
-    # taps reading x_zero. up_h/up_w > 1 stuff zeros between input rows/columns (ConvTranspose).
+    # Multiply-accumulate layers. Images are NHWC; weights of convolutions are
+    # [out_c][kh][kw][in_c/groups], dense weights [out_features][in_features]. Weight layouts: f32,
+    # w8 (int8), t2 (interchange 2-bit ternary, no row padding). Requantization (m, c, shift) is
+    # design.md's one definition: y = clamp((acc*m[o] + (c[o] << 16)) >> (16 + shift), lo, hi), acc
+    # = sum of w*x with padding taps reading x_zero. up_h/up_w > 1 stuff zeros between input
+    # rows/columns (ConvTranspose).
     Opcode(0x01, "conv2d_f32", _operands(f"x:i w:c b:C y:o {_CONV} lo:f hi:f"),
            "y = clamp(conv(x, w) + b), all float32"),
     Opcode(0x02, "conv2d_f32_w8", _operands(f"x:i w:c m:c b:C y:o {_CONV} lo:f hi:f"),
            "y = clamp(conv(x, w)*m[o] + b[o]), int8 weights, float32 activations"),
     Opcode(0x03, "conv2d_f32_t2", _operands(f"x:i w:c m:c b:C y:o {_CONV} lo:f hi:f"),
            "y = clamp(conv(x, w)*m[o] + b[o]), ternary weights, float32 activations"),
-    Opcode(0x04, "conv2d_i8", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_CONV} x_zero:j {_REQUANT}"),
+    Opcode(0x04, "conv2d_i8",
+           _operands(f"x:i w:c w_zero:C m:c c:c y:o {_CONV} x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w - w_zero[o])), int8"),
     Opcode(0x05, "conv2d_i8_t2", _operands(f"x:i w:c m:c c:c y:o {_CONV} x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), ternary weights, int8 activations"),
-    Opcode(0x06, "conv2d_i8f", _operands(f"x:i w:c w_zero:C m:c b:c y:o {_CONV} x_zero:j lo:f hi:f"),
+    Opcode(0x06, "conv2d_i8f",
+           _operands(f"x:i w:c w_zero:C m:c b:c y:o {_CONV} x_zero:j lo:f hi:f"),
            "y = clamp(float(conv(x, w - w_zero[o]))*m[o] + b[o]), int8 in, float32 out"),
     Opcode(0x07, "conv2d_i8f_t2", _operands(f"x:i w:c m:c b:c y:o {_CONV} x_zero:j lo:f hi:f"),
            "y = clamp(float(conv(x, w))*m[o] + b[o]), ternary weights, int8 in, float32 out"),
@@ -137,7 +142,8 @@ OPCODES: tuple[Opcode, ...] = (
     # * b[b0*b_batch0 + b1*b_batch1 + k*b_inner + c*b_col]; strides in elements; y is dense.
     Opcode(0x10, "matmul_f32", _operands(f"a:i b:i y:o {_MATMUL}"),
            "y = a b, strided, float32"),
-    Opcode(0x11, "matmul_i8", _operands(f"a:i b:i y:o {_MATMUL} a_zero:j b_zero:j m:j c:j {_REQUANT}"),
+    Opcode(0x11, "matmul_i8",
+           _operands(f"a:i b:i y:o {_MATMUL} a_zero:j b_zero:j m:j c:j {_REQUANT}"),
            "y = requant((a - a_zero)(b - b_zero)), int8; m and c scalar"),
     # Elementwise. n-dimensional forms: dims d0..d5, element strides per tensor (0 broadcasts),
     # y dense in row-major order of the dims.
@@ -150,15 +156,18 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x22, "mul_i8", _operands(f"a:i b:i y:o {_ND_AB} a_zero:j b_zero:j m:j c:j {_REQUANT}"),
            "y = requant((a - a_zero)*(b - b_zero)), scalar m and c",
            aliases=(("a", "y"), ("b", "y"))),
-    Opcode(0x23, "div_i8", _operands(f"a:i b:i y:o {_ND_AB} a_zero:j b_zero:j m:j zero:j {_REQUANT}"),
-           "y = clamp(floor(((a-a_zero)*m)/((b-b_zero) << shift) + 1/2) + zero); x/0: +-saturates, 0/0: zero",
+    Opcode(0x23, "div_i8",
+           _operands(f"a:i b:i y:o {_ND_AB} a_zero:j b_zero:j m:j zero:j {_REQUANT}"),
+           "y = clamp(floor(((a-a_zero)*m)/((b-b_zero) << shift) + 1/2) + zero); x/0: "
+           "+-saturates, 0/0: zero",
            aliases=(("a", "y"), ("b", "y"))),
     Opcode(0x24, "affine_f32", _operands("x:i m:c b:c y:o outer:u channels:u inner:u lo:f hi:f"),
            "y[i][ch][j] = clamp(x[i][ch][j]*m[ch] + b[ch])", aliases=(("x", "y"),)),
     Opcode(0x25, "affine_i8", _operands(f"x:i m:c c:c y:o outer:u channels:u inner:u {_REQUANT}"),
            "y[i][ch][j] = requant(x[i][ch][j]) with m[ch] (may be negative), c[ch]",
            aliases=(("x", "y"),)),
-    Opcode(0x26, "prelu_i8", _operands(f"x:i m:c y:o outer:u channels:u inner:u x_zero:j m_pos:j c:j {_REQUANT}"),
+    Opcode(0x26, "prelu_i8",
+           _operands(f"x:i m:c y:o outer:u channels:u inner:u x_zero:j m_pos:j c:j {_REQUANT}"),
            "d = x - x_zero; y = requant(d) with multiplier d >= 0 ? m_pos : m[ch], scalar c",
            aliases=(("x", "y"),)),
     Opcode(0x27, "lut_i8", _operands("x:i table:c y:o count:u"),
@@ -168,29 +177,42 @@ OPCODES: tuple[Opcode, ...] = (
            "op: 0 clip(alpha, beta) 1 leaky_relu(alpha) 2 hard_sigmoid(alpha, beta) 3 hard_swish"
            " 4 abs 5 neg 6 floor 7 ceil 8 round (half to even) 9 sign 10 reciprocal",
            aliases=(("x", "y"),)),
-    Opcode(0x29, "sigmoid_f32", _operands("x:i y:o count:u"), "y = 1/(1 + exp(-x))", aliases=(("x", "y"),)),
+    Opcode(0x29, "sigmoid_f32", _operands("x:i y:o count:u"), "y = 1/(1 + exp(-x))",
+           aliases=(("x", "y"),)),
     Opcode(0x2A, "tanh_f32", _operands("x:i y:o count:u"), "y = tanh(x)", aliases=(("x", "y"),)),
     Opcode(0x2B, "exp_f32", _operands("x:i y:o count:u"), "y = exp(x)", aliases=(("x", "y"),)),
     Opcode(0x2C, "log_f32", _operands("x:i y:o count:u"), "y = log(x)", aliases=(("x", "y"),)),
-    Opcode(0x2D, "sqrt_f32", _operands("x:i y:o count:u"), "y = sqrt(x), correctly rounded", aliases=(("x", "y"),)),
+    Opcode(0x2D, "sqrt_f32", _operands("x:i y:o count:u"), "y = sqrt(x), correctly rounded",
+           aliases=(("x", "y"),)),
     Opcode(0x2E, "erf_f32", _operands("x:i y:o count:u"), "y = erf(x)", aliases=(("x", "y"),)),
     Opcode(0x2F, "gelu_f32", _operands("x:i y:o count:u tanh:u"),
-           "y = gelu(x), exact (erf) or, with tanh = 1, the tanh approximation", aliases=(("x", "y"),)),
+           "y = gelu(x), exact (erf) or, with tanh = 1, the tanh approximation",
+           aliases=(("x", "y"),)),
     # Number formats.
     Opcode(0x30, "quantize_i8", _operands("x:i y:o count:u scale:f zero:j lo:j hi:j"),
-           "y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero; y int8 or uint8"),
+           "y = clamp(round_half_even(x / scale) + zero, lo, hi); NaN gives zero; y int8 or "
+           "uint8"),
     Opcode(0x31, "dequantize_i8", _operands("x:i y:o count:u scale:f zero:j"),
            "y = (x - zero)*scale; x int8 or uint8"),
     Opcode(0x32, "cast", _operands("x:i y:o count:u"),
-           "element type conversion as in ONNX Cast, int64 held as int32: integers wrap, a float out of"
+           "element type conversion as in ONNX Cast, int64 held as int32: integers wrap, a float "
+           "out of"
            " range saturates, NaN gives 0 (bool: true)"),
     # Reductions and windows. Images NHWC.
-    Opcode(0x38, "maxpool_f32", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins; of an empty window the lowest finite number"),
-    Opcode(0x39, "maxpool_i8", _operands(f"x:i y:o {_POOL}"), "maximum over the window, padding never wins; of an empty window the lowest finite number"),
-    Opcode(0x3A, "avgpool_f32", _operands(f"x:i y:o {_POOL} pad_bottom:j pad_right:j include_pad:u"),
+    Opcode(0x38, "maxpool_f32", _operands(f"x:i y:o {_POOL}"),
+           "maximum over the window, padding never wins; of an empty window the lowest finite "
+           "number"),
+    Opcode(0x39, "maxpool_i8", _operands(f"x:i y:o {_POOL}"),
+           "maximum over the window, padding never wins; of an empty window the lowest finite "
+           "number"),
+    Opcode(0x3A, "avgpool_f32",
+           _operands(f"x:i y:o {_POOL} pad_bottom:j pad_right:j include_pad:u"),
            "mean over the window; include_pad counts padding within the padded image; empty: 0"),
-    Opcode(0x3B, "avgpool_i8", _operands(f"x:i m:c y:o {_POOL} pad_bottom:j pad_right:j include_pad:u x_zero:j m_count:u c:j {_REQUANT}"),
-           "y = requant(sum(x - x_zero)) with multiplier m[m_count == 1 ? 0 : divisor - 1], scalar c"),
+    Opcode(0x3B, "avgpool_i8",
+           _operands(f"x:i m:c y:o {_POOL} pad_bottom:j pad_right:j include_pad:u x_zero:j "
+                     f"m_count:u c:j {_REQUANT}"),
+           "y = requant(sum(x - x_zero)) with multiplier m[m_count == 1 ? 0 : divisor - 1], "
+           "scalar c"),
     Opcode(0x3C, "softmax_f32", _operands(f"x:i y:o {_AXIS} log:u"),
            "softmax (log: log-softmax) over the middle axis", aliases=(("x", "y"),)),
     Opcode(0x3D, "softmax_i8", _operands(f"x:i table:c y:o {_AXIS} multiplier:u zero:j lo:j hi:j"),
@@ -198,10 +220,14 @@ OPCODES: tuple[Opcode, ...] = (
            " y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero)",
            aliases=(("x", "y"),)),
     Opcode(0x3E, "layernorm_f32", _operands("x:i gamma:C beta:C y:o outer:u n:u epsilon:f"),
-           "y = (x - mean)/sqrt(var + epsilon)*gamma + beta over the last axis", aliases=(("x", "y"),)),
-    Opcode(0x3F, "layernorm_i8", _operands(f"x:i m:c c:c y:o outer:u n:u epsilon_lo:u epsilon_hi:u {_REQUANT}"),
-           "v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to within 1:"
-           " ((n*x - sum(x))*floor(2^63/isqrt(v*4^k))) >> (51 - k), k making v*4^k >= 2^62 (v = 0: a = 0);"
+           "y = (x - mean)/sqrt(var + epsilon)*gamma + beta over the last axis",
+           aliases=(("x", "y"),)),
+    Opcode(0x3F, "layernorm_i8",
+           _operands(f"x:i m:c c:c y:o outer:u n:u epsilon_lo:u epsilon_hi:u {_REQUANT}"),
+           "v = n*sum(x^2) - sum(x)^2 + epsilon; a = floor((n*x - sum(x))*2^12/sqrt(v)) to "
+           "within 1:"
+           " ((n*x - sum(x))*floor(2^63/isqrt(v*4^k))) >> (51 - k), k making v*4^k >= 2^62 (v = "
+           "0: a = 0);"
            " y = requant(a) with m[i], c[i]; n <= 4096, epsilon < 2^62", aliases=(("x", "y"),)),
     Opcode(0x40, "argmax_f32", _operands(f"x:i y:o {_AXIS} select_last:u minimum:u"),
            "index (int32) of the maximum (minimum) over the middle axis"),
@@ -209,19 +235,24 @@ OPCODES: tuple[Opcode, ...] = (
            "index (int32) of the maximum (minimum) over the middle axis"),
     # Data movement, by element size (1, 2 or 4 bytes).
     Opcode(0x48, "copy_nd", _operands(f"x:i y:o size:u x_offset:u y_offset:u {_ND2}"),
-           "y[y_offset + i.ys] = x[x_offset + i.xs] for every index i below the dims (in elements):"
-           " Transpose, Slice, Concat, Split, Expand, Pad; x and y disjoint, no more indices than y has elements"),
-    Opcode(0x49, "fill", _operands("y:o size:u value:u count:u"), "every element of y = value's low bytes"),
-    Opcode(0x4A, "gather", _operands("x:i indices:i y:o size:u outer:u axis:u inner:u n_indices:u"),
-           "y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then clamped"),
+           "y[y_offset + i.ys] = x[x_offset + i.xs] for every index i below the dims (in "
+           "elements):"
+           " Transpose, Slice, Concat, Split, Expand, Pad; x and y disjoint, no more indices "
+           "than y has elements"),
+    Opcode(0x49, "fill", _operands("y:o size:u value:u count:u"),
+           "every element of y = value's low bytes"),
+    Opcode(0x4A, "gather",
+           _operands("x:i indices:i y:o size:u outer:u axis:u inner:u n_indices:u"),
+           "y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then "
+           "clamped"),
     # Recurrent layers, weights [directions][gate][hidden][columns] in ONNX's gate order. x is
     # [steps][batch][in], y [steps][batch][directions][hidden], states [batch][directions][hidden];
     # of two directions the second runs backwards, one does when reverse = 1. Absent initial states
     # are 0, biases one per row. In integers: states are int16, h with 15 fraction bits; a gate is
     # g = (w.x*m_w[row] + r.h*m_r[row] + (c[row] << 16)) >> (16 + shift), with 16 fraction bits,
     # through ternc_sigmoid_q15 or ternc_tanh_q15; y = requant(h) with out_m, out_c, out_shift.
-    Opcode(0x60, "lstm_f32", _operands(f"{_FLOATS} {_CELLS}"), "LSTM, gates i, o, f, c, all float32",
-           ),
+    Opcode(0x60, "lstm_f32", _operands(f"{_FLOATS} {_CELLS}"),
+           "LSTM, gates i, o, f, c, all float32"),
     Opcode(0x61, "lstm_f32_w8", _operands(f"{_SCALED} {_CELLS}"),
            "LSTM with w*m_w[row], r*m_r[row], int8 weights, float32 activations"),
     Opcode(0x62, "lstm_f32_t2", _operands(f"{_SCALED} {_CELLS}"),
@@ -254,21 +285,27 @@ OPCODES: tuple[Opcode, ...] = (
            "y = requant(x) with scalar m and c; x and y int8 or int16"),
     # Dynamic int8: the scale is found at run time. The layer between the two is conv2d_i8f or
     # dense_i8f with zero points 0, its offsets 0 and no clamp.
-    Opcode(0x70, "absmax_i8", _operands("x:i y:o r:o rows:u n:u epsilon:f levels:f lo:j hi:j form:u"),
-           "for each row of n: a = max(max|x|, epsilon); y = clamp(round_half_even(x*s), lo, hi), r = 1/s"
-           " with form 0 s = (1/a)*levels, 1 s = levels/a; or round(x/d), r = d with 2 d = a/levels,"
+    Opcode(0x70, "absmax_i8",
+           _operands("x:i y:o r:o rows:u n:u epsilon:f levels:f lo:j hi:j form:u"),
+           "for each row of n: a = max(max|x|, epsilon); y = clamp(round_half_even(x*s), lo, "
+           "hi), r = 1/s"
+           " with form 0 s = (1/a)*levels, 1 s = levels/a; or round(x/d), r = d with 2 d = "
+           "a/levels,"
            " 3 d = a*levels; NaN gives 0"),
     Opcode(0x71, "scale_rows_f32", _operands("x:i r:i b:C y:o rows:u n:u channels:u lo:f hi:f"),
            "y[i][j] = clamp(x[i][j]*r[i] + b[j mod channels]); channels divides n",
            aliases=(("x", "y"),)),
-    # Fast forms of multiply-accumulate layers: the same bytes as 0x04, 0x05, 0x0b and 0x0c wherever
-    # |floor(acc*m / 2^16) + c| < 2^31, which the compiler proves; m even and not negative.
+    # Fast forms of multiply-accumulate layers: the same bytes as 0x04, 0x05, 0x0b and 0x0c
+    # wherever |floor(acc*m / 2^16) + c| < 2^31, which the compiler proves; m even and not
+    # negative.
     Opcode(0x80, "dense_i8_t2_lut",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_DENSE} block:u {_REQUANT}"),
            "y = requant(x w^T); w [tile][out][block]: a byte selects a sum of 4 activations"),
     Opcode(0x81, "conv2d_i8_t2_lut",
-           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u split:u chunk:u x_zero:j {_REQUANT}"),
-           "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum of `group` channels"),
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u split:u chunk:u "
+                     f"x_zero:j {_REQUANT}"),
+           "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum "
+           "of `group` channels"),
     Opcode(0x82, "dense_i8_blocked", _operands(f"x:i w:c m:c c:c y:o {_DENSE} {_REQUANT}"),
            "y = requant(x w^T), int8; w [ceil(out/4)][in][4]"),
     Opcode(0x83, "conv2d_i8_blocked",
