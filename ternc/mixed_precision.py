@@ -78,6 +78,8 @@ class MixedPrecision:
         unit = "%" if self.measure == "accuracy" else " dB"
         lines = [f"mixed precision, {self.measure} on {self.samples} samples, drop at most "
                  f"{self.limit:g}:"]
+        if self.measure == "accuracy":
+            lines[0] += f" (one sample is {100 / self.samples:.2g} %)"
         for p in sorted(self.frontier, key=lambda p: p.flash_bytes):
             mark = "*" if p == self.chosen else " "
             lines.append(f"{mark} {p.flash_bytes:>10,} bytes  {p.quality:6.2f}{unit}  "

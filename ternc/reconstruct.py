@@ -104,16 +104,14 @@ def _best_damping(rows: Array, halves: tuple[_Moments, _Moments]) -> float:
     """The damping whose fit to every other sample has the least error on the rest."""
     if not all(half.count for half in halves):
         return _DAMPING[0]
+    fit, check = halves
+    gram = check.gram
+    target = rows @ (gram if check.cross is None else check.cross)
     errors = []
     for damping in _DAMPING:
-        error = 0.0
-        for fit, check in (halves, halves[::-1]):
-            found = reconstruct_weights(rows, fit.gram, fit.cross, damping=damping)
-            weights = found.codes * found.scale[:, :, None]
-            gram = check.gram
-            target = rows @ (gram if check.cross is None else check.cross)
-            error += float((((weights @ gram) - 2 * target) * weights).sum())
-        errors.append(error)
+        found = reconstruct_weights(rows, fit.gram, fit.cross, damping=damping, quick=True)
+        weights = found.codes * found.scale[:, :, None]
+        errors.append(float((((weights @ gram) - 2 * target) * weights).sum()))
     return _DAMPING[int(np.argmin(errors))]
 
 

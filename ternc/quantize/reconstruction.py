@@ -38,7 +38,7 @@ class Reconstruction:
 
 def reconstruct_weights(
     weights: npt.ArrayLike, gram: npt.ArrayLike, cross: npt.ArrayLike | None = None,
-    *, damping: float = 0.01,
+    *, damping: float = 0.01, quick: bool = False,
 ) -> Reconstruction:
     """Ternary weights under which a linear layer's output differs least from the float one's.
 
@@ -54,6 +54,7 @@ def reconstruct_weights(
         cross: E[x x'^T], x being what the float layer reads; default `gram`.
         damping: This share of the mean of gram's diagonal is added to the diagonal, and pulls
             the solution towards `weights` where the data say nothing.
+        quick: Without GPTQ and with few rounds: enough to compare dampings.
     """
     real = np.asarray(weights, np.float64)
     hessian = np.array(gram, np.float64)
@@ -69,13 +70,14 @@ def reconstruct_weights(
     for source in (real, ideal):
         codes, _ = SCHEMES["optimal"].rule(source.reshape(-1, inputs))
         best.offer(codes.reshape(source.shape))
-    _, start = SCHEMES["optimal"].rule(ideal.reshape(-1, inputs))
-    start = np.maximum(start.reshape(ideal.shape[:2]), 1e-30)
-    order = np.argsort(-np.einsum("gkk->gk", hessian), axis=1, kind="stable")
-    factor = _inverse_factor(hessian, order)
-    for multiple in _STARTS:
-        best.offer(_compensated(ideal, start * multiple, factor, order))
-    best.descend()
+    if not quick:
+        _, start = SCHEMES["optimal"].rule(ideal.reshape(-1, inputs))
+        start = np.maximum(start.reshape(ideal.shape[:2]), 1e-30)
+        order = np.argsort(-np.einsum("gkk->gk", hessian), axis=1, kind="stable")
+        factor = _inverse_factor(hessian, order)
+        for multiple in _STARTS:
+            best.offer(_compensated(ideal, start * multiple, factor, order))
+    best.descend(3 if quick else _ROUNDS)
     return Reconstruction(best.codes.astype(np.int8), best.scale, best.gain)
 
 
@@ -133,9 +135,9 @@ class _Best:
         self.gain = np.where(better, gain, self.gain)
         return bool(better.any())
 
-    def descend(self) -> None:
+    def descend(self, rounds: int) -> None:
         """Coordinate descent: each code in turn to its best value, then the scale, repeatedly."""
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             if not self.offer(self._sweep()):
                 return
 

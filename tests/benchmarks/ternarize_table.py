@@ -28,15 +28,17 @@ from ternc.mixed_precision import accuracy, sqnr
 from tests.shared_models import DATA, MODELS
 
 Array = npt.NDArray[Any]
+_CHECK = 1000  # samples that mixed precision measures its choices on
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Samples to calibrate with and to test on; labels where there are any."""
+    """Samples to calibrate with, to choose by and to test on; labels where there are any."""
 
     fit: Array
+    check: Array
     test: Array
-    fit_labels: Array | None = None
+    check_labels: Array | None = None
     test_labels: Array | None = None
 
 
@@ -53,8 +55,9 @@ def _mnist(scale: float, *shape: int) -> Callable[[int, int], Split]:
         with np.load(DATA / "mnist" / "mnist.npz") as data:
             train, other = (
                 (data[f"x_{part}"][:count].reshape(-1, *shape) * scale).astype(np.float32)
-                for part, count in (("train", fit), ("test", test)))
-            return Split(train, other, data["y_train"][:fit], data["y_test"][:test])
+                for part, count in (("train", fit + _CHECK), ("test", test)))
+            return Split(train[:fit], train[fit:], other, data["y_train"][fit : fit + _CHECK],
+                         data["y_test"][:test])
 
     return load
 
@@ -67,7 +70,7 @@ def _cifar(
 
         parts, labels = [], []
         with np.load(DATA / "cifar10" / "cifar10_jpeg.npz") as data:
-            for part, count in (("train", fit), ("test", test)):
+            for part, count in (("train", fit + _CHECK), ("test", test)):
                 jpeg, offsets = data[f"jpeg_{part}"], data[f"offset_{part}"]
                 images = np.stack([
                     np.asarray(Image.open(io.BytesIO(jpeg[a:b].tobytes())).convert("RGB"))
@@ -75,7 +78,7 @@ def _cifar(
                 real = ((images - np.array(mean)) / std).astype(np.float32)
                 parts.append(real.transpose(0, 3, 1, 2) if channels_first else real)
                 labels.append(data[f"y_{part}"][:count])
-        return Split(parts[0], parts[1], labels[0], labels[1])
+        return Split(parts[0][:fit], parts[0][fit:], parts[1], labels[0][fit:], labels[1])
 
     return load
 
@@ -85,12 +88,13 @@ def _spoken(frames: int, bands: int, coefficients: int, *shape: int) -> Callable
     """Log-mel features of spoken digits, or their cosine transform; no labels that fit."""
     def load(fit: int, test: int) -> Split:
         features = np.stack([np.resize(f, (frames, f.shape[1])) for f in _log_mel(
-            fit + test, bands)])
+            fit + _CHECK + test, bands)])
         if coefficients < bands:
             grid = np.pi / bands * (np.arange(bands) + 0.5)
             features = features @ np.cos(grid[:, None] * np.arange(coefficients)) * np.sqrt(
                 2 / bands)
-        return Split(*np.split(features.reshape(-1, *shape).astype(np.float32), [fit]))
+        real = features.reshape(-1, *shape).astype(np.float32)
+        return Split(*np.split(real, [fit, fit + _CHECK]))
 
     return load
 
@@ -125,20 +129,24 @@ SUBJECTS = (
 )
 
 
-def rows(subject: Subject, fit: int, test: int) -> Iterator[tuple[str, ...]]:
-    """The model in every precision."""
+def rows(
+    subject: Subject, fit: int, test: int, only: list[str] | None = None
+) -> Iterator[tuple[str, ...]]:
+    """The model in every precision, or in those of `only` and float32."""
     path, split = MODELS / f"{subject.name}.onnx", subject.data(fit, test)
     calibration = {"calibration_data": split.fit}
-    labelled = {"calibration_data": split.fit, "labels": split.fit_labels}
+    chosen_by = {**calibration, "evaluation_data": split.check, "labels": split.check_labels}
     reference: list[Array] = []
     ways: dict[str, dict[str, Any]] = {
         "float32": {}, "int8": calibration,
         **{scheme: {**calibration, "ternarize": scheme}
            for scheme in ("median", "twn", "bitnet", "optimal")},
         "reconstruction": {**calibration, "ternarize": True},
-        "mixed, 1.0": {**labelled, "max_drop": 1.0},
+        "mixed, 1.0": {**chosen_by, "max_drop": 1.0},
     }
     for way, options in ways.items():
+        if only is not None and way not in ("float32", *only):
+            continue
         begin = time.monotonic()
         try:
             compiled = ternc.compile(path, "host", **options)
@@ -164,6 +172,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=[s.name for s in SUBJECTS])
     parser.add_argument("--calibrate", type=int, default=256)
     parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--ways", nargs="+", help="only these rows, float32 besides")
     parsed = parser.parse_args()
     if not Path(MODELS).is_dir():
         sys.exit("needs ../shared")
@@ -171,7 +180,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for subject in SUBJECTS:
         if subject.name in parsed.models:
-            for row in rows(subject, parsed.calibrate, parsed.test):
+            for row in rows(
+                    subject, parsed.calibrate, parsed.test, parsed.ways):
                 print("|", " | ".join(row), "|", flush=True)
 
 
