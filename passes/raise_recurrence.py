@@ -120,10 +120,11 @@ def _understand(loop: ir.Node) -> _Recurrence:
         raise Unrecognised("it may not start")
     steps = int(trips)
     graph = loop.attributes["body"].as_graph()
-    counter, _, *variables = graph.inputs
+    counter, running, *variables = graph.inputs
     goes_on, *results = graph.outputs
     body = Body()
     body.known[counter] = Series(np.arange(steps))
+    body.known[running] = np.array(True)  # else the body does not run
     states: dict[Atom, int] = {}
     for index, (variable, result) in enumerate(zip(variables, results, strict=False)):
         _bind(body, variable, result, loop.inputs[2 + index], index, steps, states)
