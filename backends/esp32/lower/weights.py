@@ -223,8 +223,7 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
         shift=int(constants.shift),
         lo=q.lo,
         hi=q.hi,
-        **layer.numbers,
-        **specific,
+        **{**layer.numbers, **specific},  # a fast form may turn the geometry
         **padding,
     )
     ctx.bind(layer.epilogue.value, output)
