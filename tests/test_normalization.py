@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -23,7 +25,7 @@ def _model() -> ir.Model:
 
 @pytest.mark.parametrize("mean", [127.5, [120.0, 110.0, 100.0]])
 @pytest.mark.parametrize("std", [64.0, [60.0, 50.0, 40.0], None])
-def test_float_program_takes_raw_samples(mean: object, std: object) -> None:
+def test_float_program_takes_raw_samples(mean: Any, std: Any) -> None:
     model = _model()
     compiled = ternc.compile(model, mean=mean, std=std)
     plain = ternc.compile(model)
@@ -52,6 +54,6 @@ def test_int8_port_is_the_raw_byte() -> None:
 @pytest.mark.parametrize(
     "options", [{"mean": [1.0, 2.0]}, {"std": 0.0}, {"std": -1.0}, {"mean": {"z": 1.0}},
                 {"mean": float("nan")}, {"mean": "many"}])
-def test_statistics_that_do_not_fit(options: dict[str, object]) -> None:
+def test_statistics_that_do_not_fit(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="TC0403"):
         ternc.compile(_model(), **options)

@@ -119,7 +119,7 @@ def _log_mel(count: int, bands: int) -> Iterator[Array]:
 SUBJECTS = (
     Subject("test_mnist_pytorch", _mnist(1 / 255, 784)),
     Subject("mnist5x20_leaky_relu", _mnist(1 / 255, 1, 28, 28)),
-    Subject("cnn_max_mninst2", _mnist(1 / 255, 1, 28, 28)),
+    Subject("cnn_max_mninst2", _mnist(1 / 255, 28, 28, 1)),
     Subject("test_mnist_model", _mnist(1.0, 1, 28, 28)),
     Subject("self-attention-mnist-pgd-medium-sim", _mnist(1 / 255, 28, 28, 1)),
     Subject("cifar_base_kw_simp", _cifar((123.675, 116.28, 103.53), 57.375, channels_first=True)),

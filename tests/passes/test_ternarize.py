@@ -97,7 +97,7 @@ def test_optimal_has_the_least_error_of_all_codes(row: list[float]) -> None:
     weights = np.array(row, np.float64)
     found = ternarize(weights[None], "optimal")
     error = np.sum((weights - found.codes[0] * float(found.scale[0])) ** 2)
-    best = np.sum(weights**2)
+    best = float(np.sum(weights**2))
     for codes in itertools.product((-1, 0, 1), repeat=len(row)):
         c = np.array(codes, np.float64)
         if c.any():

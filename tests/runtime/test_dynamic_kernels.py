@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,8 @@ def test_absmax(form: int, rows: int, n: int) -> None:
     x = (RNG.standard_normal((rows, n)) * 10.0 ** RNG.integers(-6, 4, (rows, 1))).astype(F)
     x[0, 0] = 0.0
     levels = 1 / 127 if form == 3 else 127.0
-    tensors = {"x": x, "y": np.zeros(x.shape, np.int8), "r": np.zeros(rows, F)}
+    tensors: dict[str, Any] = {
+        "x": x, "y": np.zeros(x.shape, np.int8), "r": np.zeros(rows, F)}
     numbers = {"rows": rows, "n": n, "epsilon": 1e-5, "levels": levels, "lo": -128, "hi": 127,
                "form": form}
     got = call("absmax_i8", tensors, **numbers)
@@ -55,7 +58,7 @@ def test_absmax_of_strange_rows() -> None:
 def test_scale_rows(bias: bool, rows: int, n: int, channels: int) -> None:
     x = RNG.standard_normal((rows, n)).astype(F)
     r, b = RNG.random(rows).astype(F), RNG.standard_normal(channels).astype(F)
-    tensors = {"x": x, "r": r, "b": b if bias else None, "y": np.zeros_like(x)}
+    tensors: dict[str, Any] = {"x": x, "r": r, "b": b if bias else None, "y": np.zeros_like(x)}
     numbers = {"rows": rows, "n": n, "channels": channels, "lo": -0.5, "hi": 0.75}
     got = call("scale_rows_f32", tensors, **numbers)["y"]
     expected = x * r[:, None]
