@@ -16,7 +16,7 @@ _ALIASES: Final = {"dynamic": "int8_dynamic", "static": "int8_static"}
 _LOW, _HIGH = -128, 127
 
 
-class DynamicInt8(nn.Module):  # type: ignore[misc, unused-ignore]
+class DynamicInt8(nn.Module):
     """round(clip(x · 127 / max|x|, -128, 127)) · max|x| / 127, as in BitNet b1.58.
 
     The maximum is over the last axis (a token), or over the sample where `sample` is set
@@ -39,7 +39,7 @@ class DynamicInt8(nn.Module):  # type: ignore[misc, unused-ignore]
         return "per sample" if self.sample else "per token"
 
 
-class StaticInt8(nn.Module):  # type: ignore[misc, unused-ignore]
+class StaticInt8(nn.Module):
     """round(clip(x / step, -128, 127)) · step with a learned step, as in LSQ (Esser et al. 2020).
 
     The first batch in training mode sets step = 2 · mean|x| / sqrt(127). Its gradient is scaled
@@ -63,7 +63,7 @@ class StaticInt8(nn.Module):  # type: ignore[misc, unused-ignore]
             share = (x.shape[0] / (_HIGH * x.numel())) ** 0.5 if x.numel() else 1.0
             step = ScaledGradient.apply(self.step.clamp(min=self.eps), share)
         else:
-            if not torch.compiler.is_compiling() and float(self.step) == 0:
+            if not torch.compiler.is_compiling() and float(self.step.detach()) == 0:
                 raise RuntimeError(
                     "the int8 step has not been set: run a batch in training mode first")
             step = self.step.clamp(min=self.eps) if self.step.requires_grad else self.step

@@ -37,13 +37,13 @@ class _TernaryConv(TernaryLayer):
         return result
 
 
-class TernaryConv1d(_TernaryConv, nn.Conv1d):  # type: ignore[misc, unused-ignore]
+class TernaryConv1d(_TernaryConv, nn.Conv1d):
     """`nn.Conv1d` with ternary weights; `TernaryLayer` has the arguments beyond its own."""
 
     float_type = nn.Conv1d
 
 
-class TernaryConv2d(_TernaryConv, nn.Conv2d):  # type: ignore[misc, unused-ignore]
+class TernaryConv2d(_TernaryConv, nn.Conv2d):
     """`nn.Conv2d` with ternary weights; `TernaryLayer` has the arguments beyond its own."""
 
     float_type = nn.Conv2d

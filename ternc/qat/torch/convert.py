@@ -63,7 +63,10 @@ def ternarize(
         scheme: one of `ternc.quantize.SCHEMES`.
         skip: what to leave float: names, patterns of names like "encoder.*", types, or a function
             of name and module. Networks usually keep their first and last layer.
-        eps, quant_type, learn_scale, activations: as `TernaryLayer` has them.
+        eps: the least scale of a learned step and of an int8 activation.
+        quant_type: another name for `scheme`.
+        learn_scale: whether scales are parameters; None: as the scheme is defined.
+        activations: how the layers' inputs are quantized, one of `ACTIVATIONS`.
 
     Returns:
         What was converted, what was skipped and why, and what has no ternary form.
@@ -94,12 +97,14 @@ def ternarize(
     for path, parent in list(model.named_modules(remove_duplicate=False)):
         if isinstance(parent, TernaryLayer):
             continue
-        for key, child in parent.named_children():
+        for key, child in parent._modules.items():
+            if child is None:
+                continue
             name = f"{path}.{key}" if path else key
             if isinstance(child, TernaryLayer):
                 skipped[name] = f"is a {type(child).__name__} already"
             elif type(child) in WRAPPERS:
-                reason = wanted.reason(name, child) or _bypassed(parent)
+                reason = wanted.reason(name, child)
                 if reason:
                     skipped[name] = reason
                 else:
@@ -149,13 +154,6 @@ class _Skip:
         if self.unused:
             names = ", ".join(repr(entry) for entry in sorted(self.unused))
             raise ValueError(f"skip matches no layer: {names}")
-
-
-def _bypassed(parent: nn.Module) -> str:
-    """Why a child's own forward would never be called, empty when it would."""
-    if isinstance(parent, nn.MultiheadAttention):
-        return "MultiheadAttention reads this weight itself"
-    return ""
 
 
 def _disable_fast_path(parent: nn.Module) -> None:

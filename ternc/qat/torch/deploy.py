@@ -20,6 +20,7 @@ def deploy(model: nn.Module) -> nn.Module:
 
     Raises:
         ValueError: The model is deployed already, or has no ternary layer.
+        TypeError: A layer is of a subclass of a ternary layer.
     """
     if any(isinstance(module, Deployed) for module in model.modules()):
         raise ValueError("the model is deployed already")
@@ -27,16 +28,14 @@ def deploy(model: nn.Module) -> nn.Module:
         return deployed(model)
     if not any(isinstance(module, TernaryLayer) for module in model.modules()):
         raise ValueError("the model has no ternary layer: call ternarize(model) and train it")
-    made: dict[int, Deployed] = {}
+    # everything is packed before anything is replaced: a failure leaves the model whole
+    made = {
+        id(module): deployed(module)
+        for module in model.modules() if isinstance(module, TernaryLayer)
+    }
     for parent in list(model.modules()):
-        for key, child in list(parent.named_children()):
-            if isinstance(child, TernaryLayer):
-                if id(child) not in made:
-                    made[id(child)] = deployed(child)
+        # not named_children, which leaves out a second name of the same layer
+        for key, child in list(parent._modules.items()):
+            if id(child) in made:
                 setattr(parent, key, made[id(child)])
-    # named_children gives a module only once under its first name; a second name still has it
-    for parent in model.modules():
-        for key, module in list(parent._modules.items()):
-            if module is not None and id(module) in made:
-                setattr(parent, key, made[id(module)])
     return model.eval()

@@ -17,7 +17,7 @@ from ternc.qat.torch.recurrent import TernaryGRU, TernaryLSTM
 from ternc.quantize import pack_ternary
 
 
-class Deployed(nn.Module):  # type: ignore[misc, unused-ignore]
+class Deployed(nn.Module):
     """A layer whose ternary weights are packed: `<weight>_packed` and `<weight>_scale`.
 
     `packed` holds each output channel's weights as `ternc.quantize.pack_ternary` does, channels
@@ -62,7 +62,8 @@ class Deployed(nn.Module):  # type: ignore[misc, unused-ignore]
         if mode:
             raise RuntimeError("the layer is deployed: its float weights are gone; train the "
                                "model that was deployed, and deploy that again")
-        return super().train(False)
+        super().train(False)
+        return self
 
     def deploy(self) -> NoReturn:
         """Refuses: the layer is deployed.

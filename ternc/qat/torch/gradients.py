@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-class StraightThrough(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
+class StraightThrough(torch.autograd.Function):
     """`value` forward; backward its gradient goes to `source` as it is."""
 
     generate_vmap_rule = True
@@ -30,7 +30,7 @@ class StraightThrough(torch.autograd.Function):  # type: ignore[misc, unused-ign
         return gradient, None
 
 
-class ScaledCodes(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
+class ScaledCodes(torch.autograd.Function):
     """codes · level · step forward, with gradients for the weight and for a learned step.
 
     Without `limit`: dL/dw = g, dL/ds = level · Σ g·codes. With it, as in LSQ (Esser et al. 2020,
@@ -72,7 +72,7 @@ class ScaledCodes(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
         return to_weight, to_step.to(step.dtype), None, None, None
 
 
-class ScaledGradient(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
+class ScaledGradient(torch.autograd.Function):
     """The value itself forward; backward the gradient times `factor`."""
 
     generate_vmap_rule = True

@@ -11,26 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+try:
+    from ternc import _ternary_cpu
+except ImportError:
+    _COMPILED: ModuleType | None = None
+else:
+    _COMPILED = _ternary_cpu
+
 # Above this many samples weights are unpacked and multiplied by torch's matrix product.
-_FEW = 32
+_FEW = 16
 # Weights unpacked at a time then, so that no float copy of the whole layer ever exists.
 _BLOCK = 1 << 20
 # Weights for which a second thread is worth its start.
 _SPLIT = 1 << 20
 
 
-@cache
 def compiled() -> ModuleType | None:
     """The compiled kernel, None where the extension was not built."""
-    try:
-        from ternc import _ternary_cpu
-    except ImportError:
-        return None
-    return _ternary_cpu
+    return _COMPILED
 
 
 def _exporting() -> bool:
-    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+    return bool(torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export())
 
 
 def unpack(packed: Tensor, scale: Tensor, shape: tuple[int, ...]) -> Tensor:

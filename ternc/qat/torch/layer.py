@@ -27,8 +27,8 @@ class _Frozen(NamedTuple):
         return tuple(tensor._version for tensor in self.made_from) == self.versions
 
 
-class TernaryLayer(nn.Module):  # type: ignore[misc, unused-ignore]
-    """Mixed into a layer of `torch.nn`: its weights stay parameters, its output is of ternary ones.
+class TernaryLayer(nn.Module):
+    """Mixed into a layer of `torch.nn`: the weights stay parameters, ternary ones compute.
 
     Args common to all layers:
         eps: the least scale of a learned step and of an int8 activation.
@@ -84,7 +84,7 @@ class TernaryLayer(nn.Module):  # type: ignore[misc, unused-ignore]
             ValueError: `module` is ternary already, or an argument is unknown.
         """
         if isinstance(module, TernaryLayer):
-            raise ValueError(f"the {type(module).__name__} is ternary already")
+            raise ValueError(f"the {type(module).__name__} is ternary already")  # noqa: TRY004
         if type(module) is not cls.float_type:
             raise TypeError(
                 f"{cls.__name__} replaces {cls.float_type.__name__}, not {type(module).__name__}")
@@ -132,10 +132,7 @@ class TernaryLayer(nn.Module):  # type: ignore[misc, unused-ignore]
             codes, step = rule.start(rows)
         else:
             step = learned.detach().clamp(min=self.eps).reshape(-1)
-            if rule.at is None:
-                codes = rule.start(rows)[0]
-            else:
-                codes = rule.at(rows, step.to(rows.dtype))
+            codes = rule.start(rows)[0] if rule.at is None else rule.at(rows, step.to(rows.dtype))
         shape = [-1, *[1] * (weight.dim() - 1)]
         return codes.reshape(weight.shape), step.to(torch.float32).reshape(shape)
 
@@ -182,8 +179,9 @@ class TernaryLayer(nn.Module):  # type: ignore[misc, unused-ignore]
             if type(weight) is nn.Parameter and weight.device.type != "meta":
                 learned = self._step_of(name)
                 sources = (weight,) if learned is None else (weight, learned)
+                codes, scale = self.ternary(name)
                 self._frozen[name] = _Frozen(
-                    *self.ternary(name), sources, tuple(tensor._version for tensor in sources))
+                    codes, scale, sources, tuple(tensor._version for tensor in sources))
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)

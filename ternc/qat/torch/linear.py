@@ -10,7 +10,7 @@ from torch.nn import functional
 from ternc.qat.torch.layer import TernaryLayer
 
 
-class BitLinear(TernaryLayer, nn.Linear):  # type: ignore[misc, unused-ignore]
+class BitLinear(TernaryLayer, nn.Linear):
     """`nn.Linear` with ternary weights; `TernaryLayer` has the arguments beyond its own.
 
     Any number of leading dimensions. There is no normalization inside: put one before the layer

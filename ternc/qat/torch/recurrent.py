@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ternc.qat.torch.layer import TernaryLayer
@@ -16,6 +16,8 @@ class _TernaryRecurrent(TernaryLayer):
     `activations` quantizes the input of the first layer; states stay float, as the fused kernels
     of torch keep them to themselves.
     """
+
+    _flat_weights: list[Tensor]
 
     def ternary_names(self) -> tuple[str, ...]:
         return tuple(name for name in self._flat_weights_names if name.startswith("weight"))
@@ -41,7 +43,7 @@ class _TernaryRecurrent(TernaryLayer):
             self._flat_weights = kept
 
 
-class TernaryLSTM(_TernaryRecurrent, nn.LSTM):  # type: ignore[misc, unused-ignore]
+class TernaryLSTM(_TernaryRecurrent, nn.LSTM):
     """`nn.LSTM` with ternary weights; `TernaryLayer` has the arguments beyond its own."""
 
     float_type = nn.LSTM
@@ -64,7 +66,7 @@ class TernaryLSTM(_TernaryRecurrent, nn.LSTM):  # type: ignore[misc, unused-igno
         return cls.from_float(lstm, scheme, **options)
 
 
-class TernaryGRU(_TernaryRecurrent, nn.GRU):  # type: ignore[misc, unused-ignore]
+class TernaryGRU(_TernaryRecurrent, nn.GRU):
     """`nn.GRU` with ternary weights; `TernaryLayer` has the arguments beyond its own."""
 
     float_type = nn.GRU

@@ -1,0 +1,30 @@
+"""The MNIST example runs, on a small part of the data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).with_name("mnist_torch.py")
+ROOT = EXAMPLE.parents[2]
+DATA = ROOT.parent / "shared" / "data" / "mnist" / "mnist.npz"
+
+
+def test_short_run(tmp_path: Path) -> None:
+    if find_spec("torch") is None:
+        pytest.skip("needs PyTorch (pip install 'ternc[torch]')")
+    if not DATA.exists():
+        pytest.skip(f"needs MNIST at {DATA}")
+    header = tmp_path / "digits.h"
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), "--data", str(DATA), "--samples", "3000", "--epochs", "1",
+         "--out", str(header)],
+        cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True,
+        check=False)
+    assert done.returncode == 0, done.stderr
+    assert "conv2: ternary (TernaryConv2d)" in done.stdout
+    assert header.stat().st_size > 10_000
