@@ -30,7 +30,7 @@ from ternc.qat.torch import Warmup, ternarize
 FLOAT_LAYERS = ("first", "last")
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc, unused-ignore]
     """Three convolutions, global pooling, one linear layer."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def fit(model: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int, *, warm
     model.eval()
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
 def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
     """Share of images whose largest score is at their label."""
     scores = torch.cat([model(part) for part in x.split(500)])
@@ -81,15 +81,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="mnist.npz")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--samples", type=int, default=60000, help="training images to use")
+    parser.add_argument("--test-samples", type=int, default=10000, help="test images to use")
     parser.add_argument("--scheme", default="bitnet_channel")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where to write the C header")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = np.load(arguments.data)
-    x, xt = (torch.from_numpy(data[k]).float().div(255).unsqueeze(1) for k in ("x_train", "x_test"))
-    y, yt = (torch.from_numpy(data[k]).long() for k in ("y_train", "y_test"))
-    x, y = x[: arguments.samples], y[: arguments.samples]
+    x, xt = (
+        torch.from_numpy(data[name][:count]).float().div(255).unsqueeze(1)
+        for name, count in (("x_train", arguments.samples), ("x_test", arguments.test_samples)))
+    y, yt = (torch.from_numpy(data[name]).long() for name in ("y_train", "y_test"))
+    y, yt = y[: len(x)], yt[: len(xt)]
 
     trained = {}
     for name in ("float", "ternary"):

@@ -21,8 +21,8 @@ def test_short_run(tmp_path: Path) -> None:
         pytest.skip(f"needs MNIST at {DATA}")
     header = tmp_path / "digits.h"
     done = subprocess.run(
-        [sys.executable, str(EXAMPLE), "--data", str(DATA), "--samples", "3000", "--epochs", "1",
-         "--out", str(header)],
+        [sys.executable, str(EXAMPLE), "--data", str(DATA), "--samples", "2000", "--epochs", "1",
+         "--test-samples", "1000", "--out", str(header)],
         cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True,
         check=False)
     assert done.returncode == 0, done.stderr
