@@ -72,8 +72,10 @@ def _plain(x: Atom, h: Atom, after: Affine) -> Cell | None:
     atom = _only(after)
     if atom is None or atom.kind not in ("Tanh", "Relu") or atom.argument is None:
         return None
-    extra: dict[str, Sequence[str]] = {} if atom.kind == "Tanh" else {"activations": ("Relu",)}
-    return _stacked("RNN", (h,), [_gate(atom.argument, x, h)], **extra)
+    gates = [_gate(atom.argument, x, h)]
+    if atom.kind == "Tanh":
+        return _stacked("RNN", (h,), gates)
+    return _stacked("RNN", (h,), gates, activations=("Relu",))
 
 
 def _gru(x: Atom, h: Atom, after: Affine) -> Cell:

@@ -33,7 +33,8 @@ def _noise(inputs: Sequence[ir.Value], seed: int) -> dict[str, Array]:
     feeds = {}
     for value in inputs:
         shape = static_shape(value)
-        assert shape is not None and value.name is not None, value
+        assert shape is not None, value
+        assert value.name is not None
         feeds[value.name] = generator.normal(0, 1, shape).astype(np.float32)
     return feeds
 

@@ -11,7 +11,14 @@ from onnx_ir.passes import common
 
 from ternc.passes._algebra import Affine, Atom, Matrix, Unrecognised
 from ternc.passes._graph import (
-    Builder, constant, dequantized_constant, graph_of, initializer, input_at, scalar, static_shape,
+    Builder,
+    constant,
+    dequantized_constant,
+    graph_of,
+    initializer,
+    input_at,
+    scalar,
+    static_shape,
 )
 from ternc.passes._loop_body import Body
 from ternc.passes._reversal import forward_source, reversed_value
@@ -113,7 +120,8 @@ def _understand(values: Sequence[ir.Value]) -> _Rnn:
     rows = []
     for value in values:
         node = value.producer()
-        assert node is not None and node.inputs[0] is not None
+        assert node is not None
+        assert node.inputs[0] is not None
         chain.row(node.inputs[0])
         rows.append(chain.body.row(chain.body.value(node.inputs[0])))
     return _solve(values, rows, chain, kinds.pop())

@@ -12,7 +12,13 @@ from ternc.diagnostics import Diagnostics
 from ternc.passes._algebra import Affine, Atom, Unrecognised
 from ternc.passes._cells import Cell, cell
 from ternc.passes._graph import (
-    Builder, constant, graph_of, initializer, remove_dead, scalar, static_shape,
+    Builder,
+    constant,
+    graph_of,
+    initializer,
+    remove_dead,
+    scalar,
+    static_shape,
 )
 from ternc.passes._loop_body import Body, Reading, Series
 from ternc.passes._reversal import forward_source, reversed_value, settle_reversals
@@ -32,8 +38,9 @@ class RaiseRecurrence(ir.passes.InPlacePass):
     (tanh, relu), GRU (either form) or LSTM, however it writes them: products are multiplied out,
     and slices, splits and transposes of weights followed. tf2onnx writes such loops for Keras GRU,
     SimpleRNN and batch-1 LSTM. A sequence that is reversed before the loop becomes a reversed
-    layer. An RNN of at least three steps that is written out (PyTorch's nn.RNN) becomes one again,
-    or stays as it is. Both forms run in onnxruntime on random inputs before the new one is accepted.
+    layer. An RNN of at least three steps that is written out (PyTorch's nn.RNN) becomes one
+    again, or stays as it is. Both forms run in onnxruntime on random inputs before the new one is
+    accepted.
 
     A Loop that is none of these is TC0105, with what in it was not understood.
     """
@@ -248,7 +255,8 @@ def _squeezed(builder: Builder, stem: str, value: ir.Value, axis: int) -> ir.Val
 def _use_last_state(scan: ir.Value, state: ir.Value) -> None:
     """Lets a Slice of the last step read the last state, so that the sequence need not be kept."""
     squeeze = state.producer()
-    assert squeeze is not None and squeeze.inputs[0] is not None
+    assert squeeze is not None
+    assert squeeze.inputs[0] is not None
     last = squeeze.inputs[0]  # [1, batch, hidden], as the Slice has it
     for use in list(scan.uses()):
         node = use.node

@@ -19,7 +19,10 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One recurrent node; `initial` is absent, constant or input; `weights` float, int8, ternary."""
+    """One recurrent node.
+
+    `initial` is absent, zero, constant or input; `weights` are float, int8 or ternary.
+    """
 
     op_type: str
     direction: str = "forward"
@@ -109,7 +112,7 @@ def _weights(name: str, kind: str, shape: tuple[int, int, int], rng: np.random.G
     codes = rng.integers(-1, 2, shape) if ternary else rng.integers(-127, 128, shape)
     scale = rng.uniform(0.2, 0.6, shape[:2]).astype(np.float32) / np.float32(1 if ternary else 127)
     constants[f"{name}_codes"] = codes.astype(ml_dtypes.int2 if ternary else np.int8)
-    attributes: dict[str, int] = {"axis": 1}
+    attributes: dict[str, Any] = {"axis": 1}
     if shape[0] > 1:
         scale, attributes = scale[..., None], {"axis": 2, "block_size": shape[2]}
     constants[f"{name}_scale"] = scale.reshape(-1) if shape[0] == 1 else scale

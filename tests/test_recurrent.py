@@ -49,7 +49,8 @@ def assert_close(found: dict[str, Array], wanted: dict[str, Array], limit: float
 
 def sqnr(found: Array, wanted: Array) -> float:
     noise = float(((found.astype(np.float64) - wanted) ** 2).sum())
-    return 10 * np.log10(float((wanted.astype(np.float64) ** 2).sum()) / max(noise, 1e-30))
+    signal = float((wanted.astype(np.float64) ** 2).sum())
+    return float(10 * np.log10(signal / max(noise, 1e-30)))
 
 
 def opcodes(compiled: CompiledModel) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,11 +16,11 @@ from tests.passes.running import assert_same, graph, ops, random_feeds, run
 
 FIXTURES = sorted((Path(__file__).parents[1] / "models" / "recurrent").glob("*.onnx"))
 RNG = np.random.default_rng(11)
-H, I, T = 4, 3, 5
-CONSTANTS = {
+H, N, T = 4, 3, 5
+CONSTANTS: dict[str, Any] = {
     "trips": np.int64(T), "yes": np.bool_(True), "unit": np.float32(1), "two": np.int64(2),
     "zero": np.zeros((1, H), np.float32), "some": RNG.uniform(-1, 1, (1, H)).astype(np.float32),
-    **{f"w{k}": RNG.normal(0, 0.6, (I, H)).astype(np.float32) for k in range(4)},
+    **{f"w{k}": RNG.normal(0, 0.6, (N, H)).astype(np.float32) for k in range(4)},
     **{f"r{k}": RNG.normal(0, 0.6, (H, H)).astype(np.float32) for k in range(4)},
     **{f"b{k}": RNG.normal(0, 0.6, H).astype(np.float32) for k in range(4)},
 }  # fmt: skip
@@ -51,7 +52,7 @@ def _loop(body: str, *, read: str = "x_t = Gather(x, i)", goes_on: str = "c1 = I
         f"last, scan = Loop<body = b (int64 i, bool c0, float[1,{H}] h) => "
         f"(bool c1, float[1,{H}] n, float[1,{H}] o) {{ {read} {goes_on} {body} "
         f"o = Identity({scan}) }}>(trips, yes, {initial}) {after}",
-        f"float[{T},1,{I}] x", outputs, **CONSTANTS)
+        f"float[{T},1,{N}] x", outputs, **CONSTANTS)
 
 
 def _raise(model: ir.Model) -> Diagnostics:
@@ -105,13 +106,14 @@ class TestCells:
 
     def test_last_step_of_the_sequence(self) -> None:
         """A Slice of the last step reads the state instead: the sequence need not be kept."""
+        slicing: dict[str, Any] = {
+            "from": np.array([-1]), "to": np.array([2**31 - 1]), "axis": np.array([0])}
         model = graph(
             f"last, scan = Loop<body = b (int64 i, bool c0, float[1,{H}] h) => "
             f"(bool c1, float[1,{H}] n, float[1,{H}] o) {{ x_t = Gather(x, i) "
             f"c1 = Identity(c0) {RNN} o = Identity(n) }}>(trips, yes, zero) "
             "t = Slice(scan, from, to, axis) y = Identity(t)",
-            f"float[{T},1,{I}] x", "float y", **CONSTANTS, **{
-                "from": np.array([-1]), "to": np.array([2**31 - 1]), "axis": np.array([0])})
+            f"float[{T},1,{N}] x", "float y", **CONSTANTS, **slicing)
         for node in model.graph:
             if node.op_type == "Loop":
                 node.outputs[1].shape = ir.Shape((T, 1, H))
@@ -127,7 +129,7 @@ class TestCells:
             f"c1 = Identity(c0) {gates} si = Sigmoid(g0) so = Sigmoid(g1) sf = Sigmoid(g2) "
             "tg = Tanh(g3) a = Mul(c, sf) e = Mul(tg, si) m = Add(e, a) tm = Tanh(m) "
             "n = Mul(tm, so) o = Identity(n) }>(trips, yes, some, zero)",
-            f"float[{T},1,{I}] x", "float y, float c9", **CONSTANTS)
+            f"float[{T},1,{N}] x", "float y, float c9", **CONSTANTS)
         assert not _raise(model).errors
         assert "LSTM" in ops(model)
 
@@ -137,9 +139,9 @@ class TestCells:
             f"last, y = Loop<body = b (int64 i, bool c0, float[1,{H}] h) => "
             f"(bool c1, float[1,{H}] n, float[1,{H}] o) {{ x_t = Gather(back, i) "
             f"c1 = Identity(c0) {RNN} o = Identity(n) }}>(trips, yes, zero)",
-            f"float[{T},1,{I}] x", "float y", **CONSTANTS, m1=np.array([-1]),
+            f"float[{T},1,{N}] x", "float y", **CONSTANTS, m1=np.array([-1]),
             low=np.array([-(2**31)]), axis=np.array([0]))
-        next(iter(whole.graph)).outputs[0].shape = ir.Shape((T, 1, I))
+        next(iter(whole.graph)).outputs[0].shape = ir.Shape((T, 1, N))
         next(iter(whole.graph)).outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
         assert not _raise(whole).errors
         node = next(node for node in whole.graph if node.op_type == "RNN")

@@ -37,9 +37,12 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-def float_layer(cell: str, sizes: Sizes, x: Array, w: Array, r: Array, b: Array, h0: Array,
-                c0: Array, *, before_reset: int = 0, relu: int = 0) -> tuple[Array, Array, Array]:
+def float_layer(
+    cell: str, sizes: Sizes, x: Array, weights: tuple[Array, Array], b: Array, h0: Array,
+    c0: Array, *, before_reset: int = 0, relu: int = 0,
+) -> tuple[Array, Array, Array]:
     """Y [steps, batch, directions, hidden] and the last states [batch, directions, hidden]."""
+    w, r = weights
     y = np.zeros((sizes.steps, sizes.batch, sizes.directions, sizes.hidden))
     h_last, c_last, n = h0.astype(np.float64), c0.astype(np.float64), sizes.hidden
     for d in range(sizes.directions):
@@ -71,7 +74,7 @@ def tanh_q15(x: Array) -> Array:
     step = np.minimum(size >> 11, 256)
     low, high = _TANH[step], _TANH[np.minimum(step + 1, 256)]
     y = np.where(step < 256, low + (((high - low) * (size & 2047) + 1024) >> 11), 32767)
-    return np.where(x < 0, -y, y)
+    return np.asarray(np.where(x < 0, -y, y))
 
 
 def sigmoid_q15(x: Array) -> Array:
@@ -94,7 +97,8 @@ class Constants:
 
 
 def _gate(x: Array, m_w: Array, h: Array, m_r: Array, c: Array, shift: int) -> Array:
-    return np.clip((x * m_w + h * m_r + (c << 16)) >> (16 + shift), -FAR, FAR)
+    gate: Array = np.clip((x * m_w + h * m_r + (c << 16)) >> (16 + shift), -FAR, FAR)
+    return gate
 
 
 def integer_layer(cell: str, sizes: Sizes, x: Array, w: Array, r: Array, k: Constants, h0: Array,

@@ -69,7 +69,7 @@ def test_everything_in_one_place(name: str) -> None:
     tensors: dict[str, Array | None] = {
         key: rng.integers(0, 256, 400, np.uint8).view(_type(name, key))
         for key, operand in names.items() if operand.kind in TENSOR_KINDS}
-    alias = {key: "h0" for key in ("h_last", "c_last", "scratch") if key in names}
+    alias: dict[str, str] = {key: "h0" for key in names if key in ("h_last", "c_last", "scratch")}
     it = Call(name, tensors, numbers, alias)
     assert it.check() == 0
     it.run([(0, it.rows)], 0x5A)

@@ -10,10 +10,24 @@ import pytest
 
 from ternc.quantize import pack_ternary
 from tests.runtime.harness import (
-    Array, Call, Refused, assert_ranges_disjoint, assert_sizes_checked, call, math_library,
+    Array,
+    Call,
+    Refused,
+    assert_ranges_disjoint,
+    assert_sizes_checked,
+    call,
+    math_library,
 )
 from tests.runtime.recurrent_reference import (
-    BIASES, GATES, SCRATCH, Constants, Sizes, float_layer, integer_layer, sigmoid, tanh_q15,
+    BIASES,
+    GATES,
+    SCRATCH,
+    Constants,
+    Sizes,
+    float_layer,
+    integer_layer,
+    sigmoid,
+    tanh_q15,
 )
 
 CELLS = ("lstm", "gru", "rnn")
@@ -65,21 +79,22 @@ def test_float(cell: str, option: int, form: str, sizes: Sizes) -> None:
     tensors |= _tensors(cell, sizes, np.float32, np.float32)
     if cell == "lstm":
         tensors["c0"] = c0
-    real = []
+    real: list[Array] = []
     for letter, columns in (("w", sizes.in_features), ("r", n)):
         shape = (d, rows, columns)
         if not form:
             weights = rng.normal(0, 0.4, shape).astype(np.float32)
-            tensors[letter], scaled = weights, weights
+            tensors[letter] = weights
+            real.append(weights.astype(np.float64))
         else:
             ternary = form == "_t2"
             codes = rng.integers(-1, 2, shape) if ternary else rng.integers(-128, 128, shape)
             scale = rng.uniform(0.1, 0.5, (d, rows)).astype(np.float32) / (1 if ternary else 128)
             tensors[letter] = _packed(codes) if ternary else codes.astype(np.int8)
-            tensors[f"m_{letter}"], scaled = scale, codes * scale[..., None]
-        real.append(scaled.astype(np.float64))
+            tensors[f"m_{letter}"] = scale
+            real.append(codes * scale[..., None].astype(np.float64))
     found = call(f"{cell}_f32{form}", tensors, **_numbers(cell, sizes), **_option(cell, option))
-    y, h, c = float_layer(cell, sizes, x, *real, b, h0, c0,
+    y, h, c = float_layer(cell, sizes, x, (real[0], real[1]), b, h0, c0,
                           before_reset=option, relu=option)
     for name, wanted in (("y", y), ("h_last", h), ("c_last", c)):
         if name in found:
@@ -127,7 +142,8 @@ def test_integer(cell: str, option: int, ternary: bool, sizes: Sizes) -> None:
     name = f"{cell}_i8{'_t2' if ternary else ''}"
     found = call(name, tensors, **_integer_numbers(cell, option, sizes, k))
     x, h0 = tensors["x"], tensors["h0"]
-    assert x is not None and h0 is not None
+    assert x is not None
+    assert h0 is not None
     c0 = tensors.get("c0")
     y, h, c = integer_layer(cell, sizes, x, w, r, k, h0, h0 if c0 is None else c0,
                             before_reset=option, cell_bits=option if cell == "lstm" else 0)
@@ -138,7 +154,7 @@ def test_integer(cell: str, option: int, ternary: bool, sizes: Sizes) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_absent_operands(cell: str) -> None:
-    """No bias and no initial states count as zeros; only the outputs that are there are written."""
+    """No bias and no initial states count as zeros; absent outputs are not written."""
     sizes = GEOMETRY[1]
     rng = np.random.default_rng(0)
     rows = GATES[cell] * sizes.hidden
@@ -154,7 +170,8 @@ def test_absent_operands(cell: str) -> None:
         tensors["c0"] = np.zeros((1, 1, sizes.hidden), np.float32)
     numbers = {**_numbers(cell, sizes), **_option(cell, 0)}
     full = call(f"{cell}_f32", tensors, **numbers)
-    absent = {name: None for name in ("b", "h0", "c0", "y", "c_last") if name in tensors}
+    absent: dict[str, Array | None] = {
+        name: None for name in ("b", "h0", "c0", "y", "c_last") if name in tensors}
     partial = call(f"{cell}_f32", {**tensors, **absent}, **numbers)
     np.testing.assert_array_equal(partial["h_last"], full["h_last"])
 
@@ -223,11 +240,13 @@ def test_gates() -> None:
 def test_rescale(source: type, target: type) -> None:
     rng = np.random.default_rng(1)
     edge, limit = np.iinfo(source), np.iinfo(target)
-    x = np.append(rng.integers(edge.min, edge.max + 1, 50), [edge.min, edge.max]).astype(source)
+    values = rng.integers(edge.min, edge.max + 1, 50).tolist()
+    x: Array = np.array([*values, edge.min, edge.max], source)
     m, c, shift = 3 << 17, -70, 4
     found = call("rescale", {"x": x, "y": np.zeros(x.size, target)}, count=x.size, m=m, c=c,
                  shift=shift, lo=int(limit.min) + 1, hi=int(limit.max))
-    wanted = np.clip((x.astype(np.int64) * m + (c << 16)) >> (16 + shift), limit.min + 1, limit.max)
+    wide = (x.astype(np.int64) * m + (c << 16)) >> (16 + shift)
+    wanted = np.clip(wide, limit.min + 1, limit.max)
     np.testing.assert_array_equal(found["y"], wanted)
     with pytest.raises(Refused):
         call("rescale", {"x": x, "y": np.zeros(x.size, target)}, count=x.size, m=m, c=c,

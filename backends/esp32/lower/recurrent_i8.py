@@ -23,7 +23,6 @@ from ternc.backends.esp32.lower.state import kept_state
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import requantize_constants
 
-CELL_RANGE: Final = "ternc.cell_range"  # metadata of an LSTM node: largest |c| in calibration
 _GATE_BITS: Final = 16
 _STATE_BITS: Final = 15
 _FAR_CELL: Final = 16.0  # no gate sees the difference between tanh of more, and 1
@@ -151,9 +150,7 @@ def _cell_bits(ctx: Lowering, layer: Recurrence, output: Epilogue | None) -> int
     seen = 0.0
     if output is not None and (q := output.quantization) is not None:
         seen = max(q.hi - q.zero, q.zero - q.lo) * q.scale
-    text = layer.node.metadata_props.get(CELL_RANGE)
-    # Calibration saw only some inputs: leave room for twice as much.
-    likely = 2 * float(text) if text else max(_FAR_CELL, 2 * seen)
+    likely = max(_FAR_CELL, 2 * seen)  # calibration saw only some inputs
     # A step adds less than 1, unless the state outlives the run.
     most = likely if ctx.stateful else min(likely, layer.steps + initial)
     needed = max(most, initial, 1.0)

@@ -72,7 +72,7 @@ def make_torch() -> None:
     import torch
     from torch import nn
 
-    class Sequence(nn.Module):
+    class Sequence(nn.Module):  # type: ignore[misc, unused-ignore]
         """A recurrent layer; `last` gives only its last output."""
 
         def __init__(self, layer: nn.Module, last: bool) -> None:
@@ -83,7 +83,7 @@ def make_torch() -> None:
             y, _ = self.layer(x)
             return y[:, -1] if self.last else y
 
-    class Step(nn.Module):
+    class Step(nn.Module):  # type: ignore[misc, unused-ignore]
         """One LSTM step whose state is an input and an output."""
 
         def __init__(self) -> None:
