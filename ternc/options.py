@@ -62,6 +62,8 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         help="float: float inputs and outputs on an integer model too")
     parser.add_argument("--io-layout", choices=("model", "nhwc"), default="model",
                         help="nhwc: images have their channels last")
+    parser.add_argument("--stateful", action="store_true",
+                        help="recurrent layers keep their state between runs, until reset")
     parser.add_argument("--no-fuse", action="store_true",
                         help="keep every tensor: for looking at intermediate values")
     parser.add_argument("--verify-passes", action="store_true",
@@ -91,7 +93,7 @@ def compile_options(parsed: argparse.Namespace) -> dict[str, Any]:
         "weights": parsed.weights, "ram": parsed.ram, "flash": parsed.flash,
         "shapes": dict(parsed.shape), "io": parsed.io,
         "io_layout": parsed.io_layout, "optimize": parsed.optimize, "fuse": not parsed.no_fuse,
-        "verify_passes": parsed.verify_passes,
+        "stateful": parsed.stateful, "verify_passes": parsed.verify_passes,
     }
 
 
