@@ -23,17 +23,23 @@ if TYPE_CHECKING:
     from ternc.precision import Precision
 
 Array = npt.NDArray[np.generic]
+_ROUNDING: Final = 1e-9
 _EXTRA: Final = 4  # layers tried beyond the first set that fails
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One choice that was measured: its ternary layers, its size and what it loses."""
+    """One choice that was measured: its ternary layers, its size and what it loses.
+
+    `error` is the standard error of the drop, over the samples that it was measured on. A point
+    holds the limit when drop and error together do, so that new samples hold it too.
+    """
 
     ternary: tuple[str, ...]
     flash_bytes: int
     quality: float
     drop: float
+    error: float
     holds: bool
 
 
@@ -78,19 +84,19 @@ class MixedPrecision:
         unit = "%" if self.measure == "accuracy" else " dB"
         lines = [f"mixed precision, {self.measure} on {self.samples} samples, drop at most "
                  f"{self.limit:g}:"]
-        if self.measure == "accuracy":
-            lines[0] += f" (one sample is {100 / self.samples:.2g} %)"
         for p in sorted(self.frontier, key=lambda p: p.flash_bytes):
             mark = "*" if p == self.chosen else " "
+            sure = f" +- {p.error:.2f}" if self.measure == "accuracy" else ""
+            names = f": {', '.join(p.ternary)}" if p.ternary else ""
             lines.append(f"{mark} {p.flash_bytes:>10,} bytes  {p.quality:6.2f}{unit}  "
-                         f"drop {p.drop:5.2f}  {len(p.ternary)} ternary"
-                         f"{': ' + ', '.join(p.ternary) if p.ternary else ''}")
+                         f"drop {p.drop:5.2f}{sure}  {len(p.ternary)} ternary{names}")
         return "\n".join(lines)
 
 
 def _point(point: Point) -> dict[str, Any]:
     return {"ternary": list(point.ternary), "flash_bytes": point.flash_bytes,
-            "quality": point.quality, "drop": point.drop, "holds": point.holds}
+            "quality": point.quality, "drop": point.drop, "error": point.error,
+            "holds": point.holds}
 
 
 def choose(
@@ -133,7 +139,9 @@ def choose(
         max(s.drop, 0.0) / s.saved_bytes, -s.saved_bytes, s.node))]
     _grow(search, forced, order)
     points = tuple(p for p in search.points.values() if set(forced) <= set(p.ternary))
-    holding = [point for point in points if point.holds]
+    # where nothing is sure to hold, what was measured to hold must do
+    holding = [point for point in points if point.holds] or [
+        point for point in points if point.drop <= search.limit + _ROUNDING]
     if not holding:
         raise CompileError((*diagnostics, _cannot_hold(search, points)))
     chosen = min(holding, key=lambda p: (p.flash_bytes, p.drop))
@@ -207,17 +215,28 @@ class _Search:
         keep |= dict.fromkeys(ternary, "ternary")
         apply(model, replace(self.precision, ternarize=None, weights="auto", keep=keep,
                              max_drop=None), quiet, self.fit)
-        quality = self._quality(_outputs(ir.to_proto(model), self.check))
+        outputs = _outputs(ir.to_proto(model), self.check)
+        quality = self._quality(outputs)
         program, _ = lower(model, quiet)
         quiet.raise_errors()
         plan_memory(program)  # which places the tensors
         if self.kind == "sqnr" and not key:
             self.reference = quality  # the int8 model is measured first
-        drop = self.reference - quality
+        drop, error = self.reference - quality, self._error(outputs)
         point = Point(tuple(n.name or "" for n in model.graph if n.name in key),
-                      len(encode(program)), quality, drop, drop <= self.limit + 1e-9)
+                      len(encode(program)), quality, drop, error,
+                      drop + error <= self.limit + _ROUNDING)
         self.points[key] = point
         return point
+
+    def _error(self, got: list[Array]) -> float:
+        """Standard error of the drop in accuracy, from the samples where the answers differ."""
+        if self.answers is None:
+            return 0.0
+        lost = [
+            accuracy([before], label[None]) - accuracy([after], label[None])
+            for before, after, label in zip(self.expected, got, self.answers, strict=True)]
+        return float(np.std(lost) / np.sqrt(max(len(lost), 1)))
 
     def _quality(self, got: list[Array]) -> float:
         if self.answers is None:

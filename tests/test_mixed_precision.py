@@ -71,12 +71,12 @@ def test_weights_become_what_was_asked_for(options: dict[str, Any], expected: li
 
 def test_limit_in_accuracy_holds() -> None:
     """The chosen program is smaller than int8's, and what was measured is what it gives."""
-    compiled = ternc.compile(MODEL, calibration_data={"x": X, "labels": LABELS}, max_drop=20.0)
+    compiled = ternc.compile(MODEL, calibration_data={"x": X, "labels": LABELS}, max_drop=50.0)
     mixed = compiled.mixed
     assert mixed is not None
     assert (mixed.measure, mixed.reference, mixed.samples) == ("accuracy", 100.0, 48)
     assert mixed.chosen.holds
-    assert mixed.chosen.drop <= 20.0
+    assert mixed.chosen.drop + mixed.chosen.error <= 50.0
     assert len(mixed.sensitivity) == 3
     int8 = ternc.compile(MODEL, calibration_data=X)
     assert len(compiled.blob) < len(int8.blob)
