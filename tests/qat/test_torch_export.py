@@ -97,6 +97,21 @@ class TestCompiles:
     def test_activations(self, kind: str, activations: str) -> None:
         check(*trained(kind, activations=activations))
 
+    @pytest.mark.parametrize("kind", ["lstm", "gru"])
+    def test_static_input_of_recurrent_layers(self, kind: str) -> None:
+        check(*trained(kind, activations="static"))
+
+    @pytest.mark.parametrize("kind", ["lstm", "gru"])
+    def test_dynamic_input_of_recurrent_layers(self, kind: str) -> None:
+        model, x = trained(kind, activations="dynamic")
+        try:
+            check(model, x)
+        except CompileError as error:
+            if "operator not supported: ReduceMax" not in str(error):
+                raise
+            pytest.skip("the compiler takes a dynamic quantization in front of Gemm, MatMul and "
+                        "Conv only")
+
     @pytest.mark.parametrize("kind", MODELS)
     def test_deployed(self, kind: str) -> None:
         model, x = trained(kind)
