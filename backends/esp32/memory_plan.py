@@ -11,11 +11,13 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from ternc.backends.esp32.program import Program, Region, Tensor
 from ternc.backends.esp32.schedule import activations, best_order, in_place, peak_of
 
-_SEARCH_STEPS = 2000
+_SEARCH_STEPS = 4000
+_SEARCH_VISITS = 3_000_000  # pairs of blocks looked at: about a second
 _EXHAUSTIVE = 7
 
 
@@ -135,22 +137,36 @@ def _lower_bound(blocks: Sequence[Block], count: int) -> tuple[int, int]:
     return sums[step], step
 
 
-def _first_fit(order: Sequence[Block]) -> int:
-    """Places the blocks one by one at the lowest free offset; returns the arena's size."""
-    placed: list[Block] = []
-    end = 0
-    for block in order:
-        taken = sorted((b for b in placed if b.overlaps(block)), key=lambda b: b.offset)
-        position = 0
-        for other in taken:
-            aligned = -(-position // block.alignment) * block.alignment
-            if aligned + block.size <= other.offset:
-                break
-            position = max(position, other.offset + other.size)
-        block.offset = -(-position // block.alignment) * block.alignment
-        placed.append(block)
-        end = max(end, block.offset + block.size)
-    return end
+class _Placer:
+    """Places blocks one by one at the lowest free offset."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = blocks
+        self.sizes = [block.size for block in blocks]
+        self.alignments = [block.alignment for block in blocks]
+        self.rivals = [[k for k, other in enumerate(blocks) if k != i and block.overlaps(other)]
+                       for i, block in enumerate(blocks)]
+        self.offsets = [0] * len(blocks)
+
+    def place(self, order: Sequence[int], limit: float = inf) -> int | None:
+        """The arena's size when the blocks are placed in this order, None if above `limit`."""
+        offsets, sizes = [-1] * len(order), self.sizes
+        end = 0
+        for i in order:
+            size, alignment = sizes[i], self.alignments[i]
+            taken = [(offsets[k], sizes[k]) for k in self.rivals[i] if offsets[k] >= 0]
+            taken.sort()
+            position = 0
+            for start, length in taken:
+                if position + size <= start:
+                    break
+                position = max(position, -(-(start + length) // alignment) * alignment)
+            offsets[i] = position
+            end = max(end, position + size)
+            if end > limit:
+                return None
+        self.offsets = offsets
+        return end
 
 
 def _place(blocks: list[Block], bound: int) -> tuple[str, int]:
@@ -163,42 +179,51 @@ def _place(blocks: list[Block], bound: int) -> tuple[str, int]:
         "by alignment": lambda b: (-b.alignment, -b.size, b.first),
         "by end": lambda b: (-b.last, -b.size),
     }
-    best_name, best_size, best = "", None, list(blocks)
+    placer = _Placer(blocks)
+    numbers = range(len(blocks))
+    found: list[_Found] = []
     for name, key in keys.items():
-        order = sorted(blocks, key=key)
-        size = _first_fit(order)
-        if best_size is None or size < best_size:
-            best_name, best_size, best = name, size, order
-    assert best_size is not None or not blocks
-    best_size = best_size or 0
-    if best_size > bound:
-        name, size, order = _search(best, best_size, bound)
-        if size < best_size:
-            best_name, best_size, best = name, size, order
-    _first_fit(best)
-    return best_name, best_size
+        ranks = [key(block) for block in blocks]
+        order = sorted(numbers, key=ranks.__getitem__)
+        size = placer.place(order)
+        assert size is not None
+        found.append(_Found(name, size, order))
+    best = min(found, key=lambda each: each.size)
+    if best.size > bound:
+        best = _search(placer, best, bound)
+    placer.place(best.order)
+    for block, offset in zip(blocks, placer.offsets, strict=True):
+        block.offset = offset
+    return best.name, best.size
 
 
-def _search(order: list[Block], size: int, bound: int) -> tuple[str, int, list[Block]]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    name: str
+    size: int
+    order: list[int]
+
+
+def _search(placer: _Placer, best: _Found, bound: int) -> _Found:
     """All orders when there are few blocks, else a seeded local search."""
-    best = list(order)
-    if len(order) <= _EXHAUSTIVE:
-        for chosen in itertools.permutations(order):
-            found = _first_fit(chosen)
-            if found < size:
-                size, best = found, list(chosen)
+    if len(best.order) <= _EXHAUSTIVE:
+        for chosen in itertools.permutations(best.order):
+            size = placer.place(chosen, best.size - 1)
+            if size is not None:
+                best = _Found("exhaustive", size, list(chosen))
                 if size == bound:
                     break
-        return "exhaustive", size, best
+        return best
     generator = random.Random(0)
-    for _ in range(_SEARCH_STEPS):
-        candidate = list(best)
+    visits = sum(map(len, placer.rivals)) + len(best.order)
+    for _ in range(min(_SEARCH_STEPS, _SEARCH_VISITS // visits)):
+        order = list(best.order)
         for _ in range(generator.choice((1, 1, 2, 3))):
-            block = candidate.pop(generator.randrange(len(candidate)))
-            candidate.insert(generator.randrange(len(candidate) + 1), block)
-        found = _first_fit(candidate)
-        if found <= size:
-            size, best = found, candidate
+            moved = order.pop(generator.randrange(len(order)))
+            order.insert(generator.randrange(len(order) + 1), moved)
+        size = placer.place(order, best.size)
+        if size is not None:
+            best = _Found("local search" if size < best.size else best.name, size, order)
             if size == bound:
                 break
-    return "local search", size, best
+    return best

@@ -8,6 +8,7 @@ from ternc.backends.esp32.isa import Kind
 from ternc.backends.esp32.program import Instruction, Program, Region, Tensor
 
 _BEAM = 400  # states kept per step; below this the search is exhaustive
+_EXPANSIONS = 60_000  # states made in all: about a second
 
 
 def activations(item: Instruction) -> list[Tensor]:
@@ -26,7 +27,7 @@ def in_place(item: Instruction) -> list[tuple[Tensor, Tensor]]:
         source, target = item.operand(source_name), item.operand(target_name)
         assert isinstance(source, Tensor)
         assert isinstance(target, Tensor)
-        if source.region is not Region.SCRATCH or source.nbytes != target.nbytes:
+        if {source.region, target.region} != {Region.SCRATCH} or source.nbytes != target.nbytes:
             continue
         if _walks_alike(item, source_name) and all(
                 tensor is not source or _walks_alike(item, operand.name)
@@ -57,6 +58,7 @@ class _Problem:
     """The program as integers: per instruction its predecessors, per tensor its readers (bits)."""
 
     before: list[int]
+    after: list[list[int]]  # instructions that wait for this one
     readers: dict[int, int]
     sizes: dict[int, int]
     touched: list[list[int]]
@@ -72,24 +74,26 @@ def _problem(program: Program) -> _Problem:
     before = [0] * len(items)
     readers: dict[int, int] = {}
     sizes: dict[int, int] = {}
-    writers: dict[int, list[int]] = {}
+    writers: dict[int, int] = {}
     for i, item in enumerate(items):
         for tensor in activations(item):
             sizes[id(tensor)] = tensor.nbytes
+        for tensor in (*item.reads, *item.writes):
+            before[i] |= writers.get(id(tensor), 0)
+        for tensor in item.writes:
+            before[i] |= readers.get(id(tensor), 0)  # what was read before is not overwritten
+            writers[id(tensor)] = writers.get(id(tensor), 0) | 1 << i
         for tensor in item.reads:
             readers[id(tensor)] = readers.get(id(tensor), 0) | 1 << i
-            for writer in writers.get(id(tensor), []):
-                before[i] |= 1 << writer
-        for tensor in item.writes:
-            for writer in writers.get(id(tensor), []):
-                before[i] |= 1 << writer
-            writers.setdefault(id(tensor), []).append(i)
+        before[i] &= ~(1 << i)
     for port in (*program.inputs, *program.outputs):
         if port.tensor.region is Region.SCRATCH:
             sizes[id(port.tensor)] = port.tensor.nbytes
     planned = [[id(t) for t in activations(item) if t not in item.scratch] for item in items]
+    after: list[list[int]] = [
+        [k for k in range(i + 1, len(items)) if before[k] >> i & 1] for i in range(len(items))]
     return _Problem(
-        before, readers, sizes, planned, [[id(t) for t in item.writes] for item in items],
+        before, after, readers, sizes, planned, [[id(t) for t in item.writes] for item in items],
         [sum(t.nbytes for t in item.scratch) for item in items],
         [[(id(a), id(b)) for a, b in in_place(item)] for item in items],
         frozenset(id(p.tensor) for p in program.outputs),
@@ -100,12 +104,19 @@ def _problem(program: Program) -> _Problem:
 def peak_of(program: Program, order: list[int]) -> int:
     """Peak of live bytes when the instructions run in `order`."""
     problem = _problem(program)
-    live = {t: problem.sizes[t] for t in problem.given if t in problem.sizes}
-    peak, done = sum(live.values()), 0
+    peak, live = _start(problem)
+    done = 0
     for i in order:
         done |= 1 << i
         peak = max(peak, _step(problem, live, i, done))
     return peak
+
+
+def _start(problem: _Problem) -> tuple[int, dict[int, int]]:
+    """Bytes of the inputs, and those of them that somebody reads."""
+    given = {t: problem.sizes[t] for t in problem.given if t in problem.sizes}
+    live = {t: size for t, size in given.items() if t in problem.readers or t in problem.kept}
+    return sum(given.values()), live
 
 
 def _step(problem: _Problem, live: dict[int, int], i: int, done: int) -> int:
@@ -127,26 +138,41 @@ def _step(problem: _Problem, live: dict[int, int], i: int, done: int) -> int:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A way to have run some of the instructions; the lowest peak so far decides."""
+
+    peak: int
+    live: dict[int, int]
+    order: tuple[int, ...]
+    ready: tuple[int, ...]
+
+    @property
+    def rank(self) -> tuple[int, int, tuple[int, ...]]:
+        return self.peak, sum(self.live.values()), self.order
+
+
 def best_order(program: Program) -> list[int]:
     """The order with the lowest peak that the search finds; the given one when none is better."""
     count = len(program.instructions)
     given = list(range(count))
     problem = _problem(program)
-    start = {t: problem.sizes[t] for t in problem.given if t in problem.sizes}
-    states: dict[int, tuple[int, dict[int, int], tuple[int, ...]]] = {
-        0: (sum(start.values()), start, ())
-    }
+    peak, live = _start(problem)
+    states = {0: _State(peak, live, (), tuple(i for i in given if not problem.before[i]))}
     for _ in range(count):
-        following: dict[int, tuple[int, dict[int, int], tuple[int, ...]]] = {}
-        for done, (peak, live, order) in states.items():
-            for i in range(count):
-                if done >> i & 1 or problem.before[i] & ~done:
+        following: dict[int, _State] = {}
+        for done, state in states.items():
+            for i in state.ready:
+                now, after = done | 1 << i, dict(state.live)
+                peak = max(state.peak, _step(problem, after, i, now))
+                if now in following and peak >= following[now].peak:
                     continue
-                after, now = dict(live), done | 1 << i
-                cost = max(peak, _step(problem, after, i, now))
-                if now not in following or cost < following[now][0]:
-                    following[now] = (cost, after, (*order, i))
-        kept = sorted(following.items(), key=lambda s: (s[1][0], sum(s[1][1].values()), s[1][2]))
-        states = dict(kept[:_BEAM])
-    (peak, _, order), = states.values()
-    return list(order) if peak < peak_of(program, given) else given
+                ready = [k for k in state.ready if k != i]
+                ready += [k for k in problem.after[i] if not problem.before[k] & ~now]
+                following[now] = _State(peak, after, (*state.order, i), tuple(ready))
+        kept = sorted(following.items(), key=lambda each: each[1].rank)
+        choices = max(len(state.ready) for state in following.values())
+        width = _EXPANSIONS // count // max(choices, 1)
+        states = dict(kept[: max(1, min(_BEAM, width))])
+    (best,) = states.values()
+    return list(best.order) if best.peak < peak_of(program, given) else given
