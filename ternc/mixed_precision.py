@@ -139,9 +139,10 @@ def choose(
         max(s.drop, 0.0) / s.saved_bytes, -s.saved_bytes, s.node))]
     _grow(search, forced, order)
     points = tuple(p for p in search.points.values() if set(forced) <= set(p.ternary))
-    # where nothing is sure to hold, what was measured to hold must do
-    holding = [point for point in points if point.holds] or [
-        point for point in points if point.drop <= search.limit + _ROUNDING]
+    # where nothing that saves is sure to hold, what was measured to hold must do
+    holding = [point for point in points if point.holds]
+    if all(point == base for point in holding):
+        holding = [point for point in points if point.drop <= search.limit + _ROUNDING]
     if not holding:
         raise CompileError((*diagnostics, _cannot_hold(search, points)))
     chosen = min(holding, key=lambda p: (p.flash_bytes, p.drop))
