@@ -149,7 +149,7 @@ class Layout:
         """The layout after a Reshape of the same buffer, or None where it needs a copy."""
         if prod(shape) != prod(self.shape) or 0 in shape:
             return None
-        canonical = self.canonical()
+        canonical = Layout((self.atoms,), self.order).canonical()  # merged across axes too
         split = common_factors([canonical.atoms, tuple(d for d in shape if d != 1)])
         if split is None:
             return None
