@@ -11,11 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from ternc import frontend
+from ternc.backends.esp32.build import OPTIMIZE, Optimize, build
 from ternc.backends.esp32.encode import encode
-from ternc.backends.esp32.lower import lower
-from ternc.backends.esp32.memory_plan import plan_memory
-from ternc.backends.esp32.native import add_native_code
-from ternc.backends.esp32.program import Program
 from ternc.backends.esp32.targets import Target, target_named
 from ternc.compiled import CompiledModel
 from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
@@ -31,9 +28,6 @@ if TYPE_CHECKING:
 Activations = Literal["auto", "float32", "int8", "dynamic"]
 Weights = Literal["auto", "ternary", "int8", "float32"]
 _C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-Optimize = Literal["default", "speed"]
-OPTIMIZE = ("default", "speed")
-_SCRATCH_LIMITS = (65536, 32768, 16384, 8192, 4096)  # of a generated layer's image, tried in order
 Observer = Callable[[str, ir.Model], None]  # called with a pass's name and the model after it
 
 
@@ -122,8 +116,10 @@ def compile(  # the name of the thing
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.
-        optimize: "speed" adds generated C code for the ternary convolutions where it pays: the
-            fastest, and several times the flash of their weights; only a header can carry it.
+        optimize: "size" keeps the arena as small as the plain kernels do; "default" lets fast
+            kernels' scratch make it half as large again; "speed" lets it double and adds
+            generated C code for ternary convolutions where that pays: the fastest, and several
+            times the flash of their weights; only a header can carry it.
         fuse: merge activations into the layers before them.
         io: "float" keeps float32 inputs and outputs on an integer model.
         io_layout: "nhwc" takes and gives images as NHWC.
@@ -139,6 +135,9 @@ def compile(  # the name of the thing
         UsageError: an option is not valid.
     """
     chip = target_named(target)
+    if optimize not in OPTIMIZE:
+        raise UsageError((Diagnostic(
+            "TC0403", f"optimize={optimize!r} is not one of {', '.join(OPTIMIZE)}"),))
     if name is not None and not _C_NAME.fullmatch(name):
         raise UsageError((Diagnostic(
             "TC0403", f"name={name!r} is not a C identifier",
@@ -162,31 +161,17 @@ def compile(  # the name of the thing
         evaluation=_samples(evaluation_data, prepared), progress=progress)
     if observe is not None and precision.loses(data=data is not None, quantized=quantized):
         observe("quantize", prepared.model)  # compared for information: it is lossy
-    if optimize not in OPTIMIZE:
-        raise UsageError((Diagnostic(
-            "TC0403", f"optimize={optimize!r} is not one of {', '.join(OPTIMIZE)}"),))
     symbol = name or _name_of(model)
-
-    def lowered(into: Diagnostics) -> tuple[Program, dict[str, str]]:
-        return lower(prepared.model, into, fuse=fuse, io_float=io == "float",
-                     channels_last_io=io_layout == "nhwc", stateful=stateful)
-
-    program, absorbed = lowered(diagnostics)
+    built = build(
+        prepared.model, diagnostics, optimize=optimize, symbol=symbol,
+        room=chip.sram_bytes if ram is None else ram, fuse=fuse, io_float=io == "float",
+        channels_last_io=io_layout == "nhwc", stateful=stateful)
     diagnostics.raise_errors()
-    plan, host = plan_memory(program), None
-    if optimize == "speed":
-        room = chip.sram_bytes if ram is None else ram
-        for limit in _SCRATCH_LIMITS:
-            fast, _ = lowered(Diagnostics())
-            add_native_code(fast, symbol, limit)
-            fast_plan = plan_memory(fast)
-            if fast.natives and fast_plan.arena_bytes <= max(room, plan.arena_bytes):
-                program, plan, host = fast, fast_plan, program
-                break
+    assert built is not None
     compiled = CompiledModel(
-        name=symbol, target=chip, source=source, model=prepared.model,
-        program=program, plan=plan, blob=encode(program), diagnostics=diagnostics,
-        folded={**prepared.folded, **absorbed}, mixed=mixed, host=host,
+        name=symbol, target=chip, source=source, model=prepared.model, program=built.program,
+        plan=built.plan, blob=encode(built.program), diagnostics=diagnostics,
+        folded={**prepared.folded, **built.folded}, mixed=mixed, host=built.host,
     )
     _tell_about_floats(compiled, chip, diagnostics)
     if check_fit:

@@ -47,8 +47,9 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         help="the model takes raw samples: (x - mean) / std is folded in; one "
                         "number, or one per channel")
     parser.add_argument("--std", metavar="S[,S...]", type=numbers, help="see --mean")
-    parser.add_argument("-O", "--optimize", choices=("default", "speed"), default="default",
-                        help="speed: generated C code for ternary convolutions, more flash")
+    parser.add_argument("-O", "--optimize", choices=("size", "default", "speed"),
+                        default="default", help="size: fast kernels only where they cost no "
+                        "memory; speed: more memory, and generated code for ternary convolutions")
     parser.add_argument("--ram", metavar="SIZE", type=size,
                         help="RAM for the arena, like 160K; default the chip's")
     parser.add_argument("--flash", metavar="SIZE", type=size,

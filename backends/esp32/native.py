@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,19 +85,21 @@ class _Convolution:
         return 0
 
 
-def add_native_code(program: Program, symbol: str, scratch_limit: int) -> None:
+def add_native_code(
+    program: Program, symbol: str, scratch_limit: Callable[[str], int]
+) -> None:
     """Replaces the convolutions for which it pays; `program.natives` gets their code.
 
     Args:
         program: Not yet placed.
         symbol: Prefix of the C names.
-        scratch_limit: Most bytes of packed image for one layer.
+        scratch_limit: By layer, the most bytes of packed image.
     """
     for place, item in enumerate(program.instructions):
         layer = _candidate(item)
         if layer is None:
             continue
-        strip, chunks = layer.strip(scratch_limit), layer.chunks()
+        strip, chunks = layer.strip(scratch_limit(item.layer)), layer.chunks()
         if strip == 0 or chunks == 0:
             continue
         program.instructions[place], code = _native(

@@ -89,7 +89,7 @@ def test_same_bytes(name: str, limit: int, tmp_path: Path) -> None:
     model = quantized_conv(shape, out, kernel, zeros, **attributes)
     compiled = compiler.compile(model, "host", check_fit=False)
     program, _ = lower(compiled.model, Diagnostics())
-    add_native_code(program, "model", limit)
+    add_native_code(program, "model", lambda _: limit)
     if limit > 9000 or program.natives:
         assert len(program.natives) == 1
     plan_memory(program)
@@ -116,7 +116,7 @@ def _needed(program: object, sources: list[str]) -> list[str]:
 
     assert isinstance(program, Program)
     used = {item.opcode.name for item in program.instructions}
-    return [s for s in sources if "/kernels/" not in s and not s.endswith("ternc_all.c")
+    return [s for s in sources if ("/kernels/" not in s and not s.endswith("ternc_all.c"))
             or Path(s).stem in used]
 
 
@@ -126,6 +126,6 @@ def test_code_and_blob_are_bound_by_a_hash(tmp_path: Path) -> None:
     for zeros in (0.5, 0.4):
         compiled = compiler.compile(quantized_conv((1, 4, 8, 8), 8, (3, 3), zeros), "host")
         program, _ = lower(compiled.model, Diagnostics())
-        add_native_code(program, "model", 1 << 20)
+        add_native_code(program, "model", lambda _: 1 << 20)
         revisions.add(program.natives[0].opcode.revision)
     assert len(revisions) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 
@@ -23,6 +23,7 @@ from ternc.backends.esp32.lower import (  # noqa: F401  (imported for their regi
 from ternc.backends.esp32.lower.context import DTYPES, Lowering, Quantization, Unsupported
 from ternc.backends.esp32.lower.dynamic import Match, find_dynamic, lower_dynamic
 from ternc.backends.esp32.lower.forms import Codes, Constant, Lazy, Scaled
+from ternc.backends.esp32.lower.kernel_choice import DEFAULT_SCRATCH
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import label, operands, optional_input, required_input
 from ternc.backends.esp32.lower.registry import OPERATORS
@@ -37,7 +38,7 @@ _VIEWS = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "
 def lower(
     model: ir.Model, diagnostics: Diagnostics, *, fuse: bool = True, io_float: bool = False,
     channels_last_io: bool = False, stateful: bool = False,
-    scratch_limit: int | None = None,
+    scratch_limit: Callable[[str], int] = lambda _: DEFAULT_SCRATCH,
 ) -> tuple[Program, dict[str, str]]:
     """Lowers `model`; returns the program and which node absorbed each value that is not in it.
 
@@ -48,7 +49,8 @@ def lower(
         io_float: keep float32 inputs and outputs even where they are only quantized.
         channels_last_io: inputs and outputs of rank 3 and 4 in NHWC order.
         stateful: recurrent layers keep their state between runs.
-        scratch_limit: most bytes of scratch that one kernel may use; 0 selects the plain kernels.
+        scratch_limit: by layer, the most bytes of scratch that its kernel may use; 0 selects
+            kernels that need none.
     """
     ctx = Lowering(Program(), diagnostics, fuse, stateful, scratch_limit)
     graph = model.graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,7 +120,7 @@ class Lowering:
     diagnostics: Diagnostics
     fuse: bool = True
     stateful: bool = False  # recurrent layers keep their state between runs
-    scratch_limit: int | None = None  # bytes that one kernel may use; None: the default
+    scratch_limit: Callable[[str], int] = lambda _: 0  # by layer, bytes its kernel may use
     forms: dict[ir.Value, Form] = field(default_factory=dict)
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)

@@ -185,7 +185,7 @@ def _fast_kernel(ctx: Lowering, layer: Layer) -> Choice | None:
     if zero.any():
         return None
     return choose(layer.kernel, codes, layer.weights.is_ternary, layer.numbers, layer.macs,
-                  ctx.scratch_limit)
+                  ctx.scratch_limit(layer.node.name or layer.node.op_type))
 
 
 def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
