@@ -1,10 +1,11 @@
-"""A linear layer with packed ternary weights: the compiled kernel, and the same in plain torch."""
+"""A linear layer with packed ternary weights: kernels for CPU and CUDA, and plain torch."""
 
 from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib.util import find_spec
 from types import ModuleType
 
 import torch
@@ -17,6 +18,8 @@ except ImportError:
     _COMPILED: ModuleType | None = None
 else:
     _COMPILED = _ternary_cpu
+
+_TRITON = find_spec("triton") is not None
 
 # Above this many samples weights are unpacked and multiplied by torch's matrix product.
 _FEW = 16
@@ -98,6 +101,13 @@ def _packed_linear(
     return out.reshape(*x.shape[:-1], rows)
 
 
+@_packed_linear.register_kernel("cuda")
+def _(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    from ternc.qat.torch import kernel_triton
+
+    return kernel_triton.packed_linear(x, packed, scale, bias)
+
+
 @_packed_linear.register_fake
 def _(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(*x.shape[:-1], packed.shape[0])
@@ -120,11 +130,13 @@ def packed_linear(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None)
     inputs = x.shape[-1]
     exporting = _exporting()
     samples = x.numel() // max(inputs, 1)
-    if (
-        not exporting and _served(x, packed, scale) and x.dtype == torch.float32
-        and scale.dtype == torch.float32 and samples <= _FEW
-        and not (x.requires_grad and torch.is_grad_enabled())
-    ):
+    served = samples <= _FEW and not (x.requires_grad and torch.is_grad_enabled())
+    if x.device.type == "cuda":
+        served = served and _TRITON and packed.device == x.device
+    else:
+        served = (
+            served and _served(x, packed, scale) and x.dtype == scale.dtype == torch.float32)
+    if served and not exporting:
         result: Tensor = torch.ops.ternc.packed_linear(x, packed, scale, bias)
         return result
     rows = packed.shape[0]
