@@ -188,7 +188,54 @@ def test_line_for_the_older_system(here: str, request: pytest.FixtureRequest) ->
     else:
         names = {"ternc": ternc, "compiled": ternc.compile("model.onnx"),
                  "weights": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)}
+        if "ternc.qat.torch" in code:
+            torch = pytest.importorskip("torch", reason="needs torch (pip install 'ternc[torch]')")
+            from ternc.qat.torch import BitLinear
+
+            names |= {"linear": torch.nn.Linear(16, 4),
+                      "model": torch.nn.Sequential(BitLinear(16, 4))}
         eval(code, names)
+
+
+RUNTIME_TEXT = (ROOT / "runtime_c" / "README.md").read_text(encoding="utf-8")
+RUNTIME_AROUND = """\
+#include <stdio.h>
+#include "model.h"
+{includes}
+#define fill(data, count) for (size_t i = 0; i < (count); i++) (data)[i] = 0
+#define use(data, count) printf("%d %u", (int)(data)[0], (unsigned)(count))
+static uint8_t scratch[MODEL_ARENA_BYTES] TERNC_ALIGNED, state[16] TERNC_ALIGNED;
+int main(void) {{
+  const void *blob = model_blob;
+  size_t size = sizeof model_blob;
+  (void)blob, (void)size, (void)scratch, (void)state;
+  {{
+{body}
+  return status != TERNC_OK;
+  }}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in blocks(RUNTIME_TEXT) if b.language == "c"], ids=str)
+@pytest.mark.usefixtures("folder")
+def test_runtime_readme(block: Block, runtime_library: Path) -> None:
+    """Its fragments of C, each in a program of its own."""
+    lines = block.text.splitlines()
+    includes = [line for line in lines if line.startswith("#include")]
+    body = "\n".join(line for line in lines if line not in includes)
+    program = RUNTIME_AROUND.format(includes="\n".join(includes), body=body)
+    Path("main.c").write_text(program, encoding="utf-8")
+    run(f"cc -std=c99 -Iruntime_c/src main.c {runtime_library} -o main && ./main")
+
+
+def test_runtime_readme_knows_every_status() -> None:
+    declared = (ROOT / "runtime_c" / "src" / "ternc.h").read_text(encoding="utf-8")
+    statuses = re.findall(r"TERNC_E(_[A-Z]+) =", declared)
+    table = RUNTIME_TEXT.partition("## Statuses")[2]
+    named = {name.removeprefix("TERNC_E") for name in re.findall(r"`(\w+)`", table)}
+    assert set(statuses) <= named
 
 
 def test_one_version() -> None:
