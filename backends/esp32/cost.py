@@ -119,8 +119,10 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "conv2d_i8": Cost(_M, 7.84, 7.84),
     "conv2d_i8_blocked": Cost(_M, 3.25, 3.25),
     "lines": Cost(_M, 0.36, 0.36),  # generated code, over three layers of tests/benchmarks
+    "conv2d_i8_depthwise": Cost(_M, 6.1, 6.1),
     "conv2d_i8_t2": Cost(_M, 11.5, 11.5),
     "conv2d_i8_t2_lut": Cost(_M, 0.6, 0.6),
+    "conv2d_i8_t2_taps": Cost(_M, 3.4, 3.4),
     "conv2d_i8f": Cost(_M, 7.84, 7.84, measured=False),
     "conv2d_i8f_t2": Cost(_M, 11.5, 11.5, measured=False),
     "dense_f32": Cost(_M, 186, 4.86),

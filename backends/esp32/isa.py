@@ -311,6 +311,12 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x83, "conv2d_i8_blocked",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]"),
+    Opcode(0x84, "conv2d_i8_depthwise",
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
+           "y = requant(conv(x, w)), int8, groups in_c, up 1"),
+    Opcode(0x85, "conv2d_i8_t2_taps",
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
+           "y = requant(conv(x, w)), groups in_c, up 1; w as in conv2d_i8_t2"),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

@@ -78,7 +78,9 @@
   X(0x80, dense_i8_t2_lut, 1, 13, "icccosuuuuujj") \
   X(0x81, conv2d_i8_t2_lut, 1, 32, "icccosuuuuuuuuuuuuujjuuuuuuujujj") \
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
-  X(0x83, conv2d_i8_blocked, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj")
+  X(0x83, conv2d_i8_blocked, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
+  X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
+  X(0x85, conv2d_i8_t2_taps, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj")
 
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
@@ -1399,6 +1401,70 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_conv2d_i8_blocked_args;
+
+/* y = requant(conv(x, w)), int8, groups in_c, up 1 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_depthwise_args;
+
+/* y = requant(conv(x, w)), groups in_c, up 1; w as in conv2d_i8_t2 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_t2_taps_args;
 
 /* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
 typedef struct {

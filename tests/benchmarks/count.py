@@ -21,10 +21,10 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(ROOT))
 
 import ternc  # noqa: E402
-from tests.benchmarks import emulate  # noqa: E402
-from tests.benchmarks.layers import LAYERS, model_of  # noqa: E402
 from ternc.backends.esp32.isa import Kind  # noqa: E402
 from ternc.compiled import CompiledModel  # noqa: E402
+from tests.benchmarks import emulate  # noqa: E402
+from tests.benchmarks.layers import LAYERS, model_of  # noqa: E402
 
 BASELINE = Path(__file__).with_name("baseline.json")
 TOLERANCE = 1.02
@@ -40,8 +40,12 @@ PEERS = {
 
 def weight_bytes(compiled: CompiledModel) -> int:
     """Bytes of weights in kernel layout, constants of the requantization not counted."""
-    tensors = {id(t): t for item in compiled.program.instructions for t in item.tensors(Kind.CONST)
-               if t.name.rsplit(":", 1)[-1].split(".")[0] == "weights"}
+    tensors = {
+        id(t): t
+        for item in compiled.program.instructions
+        for t in item.tensors(Kind.CONST)
+        if t.name.rsplit(":", 1)[-1].split(".")[0] == "weights"
+    }
     return sum(t.nbytes for t in tensors.values())
 
 
@@ -77,8 +81,12 @@ def count_models(folder: Path, only: str = "") -> dict[str, Row]:
             data = np.random.default_rng(0).uniform(0, 255, (8, 1, 32, 32, 3)).astype(np.float32)
         compiled = ternc.compile(MODELS / file, "esp32c3", calibration_data=data)
         done = emulate.count(compiled, folder)
-        constants = {id(t): t.nbytes for i in compiled.program.instructions
-                     for t in i.tensors(Kind.CONST, Kind.IN) if t.data is not None}
+        constants = {
+            id(t): t.nbytes
+            for i in compiled.program.instructions
+            for t in i.tensors(Kind.CONST, Kind.IN)
+            if t.data is not None
+        }
         weights = sum(constants.values())
         rows[name] = {
             "instructions": done.instructions, "arena": compiled.plan.arena_bytes,
@@ -96,24 +104,32 @@ def count_models(folder: Path, only: str = "") -> dict[str, Row]:
 def show(layers: dict[str, Row], models: dict[str, Row]) -> None:
     """Prints the figures beside the goals."""
     if layers:
-        print(f"{'layer':34}{'instr':>10} {'/MAC':>6} {'goal':>5} {'bits':>6} {'goal':>5}"
-              f" {'scratch':>8} {'stack':>6}  kernel")
+        print(
+            f"{'layer':34}{'instr':>10} {'/MAC':>6} {'goal':>5} {'bits':>6} {'goal':>5}"
+            f" {'scratch':>8} {'stack':>6}  kernel"
+        )
     for name, row in layers.items():
         mark = " " if row["per_mac"] <= row["goal"] and row["bits"] <= row["goal_bits"] else "!"
-        print(f"{name:34}{row['instructions']:>10,} {row['per_mac']:6.3f} {row['goal']:5.2f} "
-              f"{row['bits']:6.2f} {row['goal_bits']:5.2f} {row['scratch']:>8,} {row['stack']:>6,} "
-              f"{mark}{row['kernel']}")
+        print(
+            f"{name:34}{row['instructions']:>10,} {row['per_mac']:6.3f} {row['goal']:5.2f} "
+            f"{row['bits']:6.2f} {row['goal_bits']:5.2f} {row['scratch']:>8,} {row['stack']:>6,} "
+            f"{mark}{row['kernel']}"
+        )
     for name, row in models.items():
         flash = row["weights"] + row["program"] + row["kernels"]
-        print(f"\n{name}: {row['instructions']:,} instructions "
-              f"({row['instructions'] / row['peer_instructions']:.2f} of esp-tflite-micro's), arena "
-              f"{row['arena']:,} ({row['arena'] / row['peer_arena']:.2f}), stack {row['stack']:,}, flash "
-              f"{flash:,} ({flash / row['peer_flash']:.2f}): weights {row['weights']:,}, program "
-              f"{row['program']:,}, kernels {row['kernels']:,}")
+        print(
+            f"\n{name}: {row['instructions']:,} instructions "
+            f"({row['instructions'] / row['peer_instructions']:.2f} of esp-tflite-micro's), arena "
+            f"{row['arena']:,} ({row['arena'] / row['peer_arena']:.2f}), stack {row['stack']:,}, flash "
+            f"{flash:,} ({flash / row['peer_flash']:.2f}): weights {row['weights']:,}, program "
+            f"{row['program']:,}, kernels {row['kernels']:,}"
+        )
         for item in row["layers"]:
             each = f"{item['instructions'] / item['macs']:6.2f}" if item["macs"] else " " * 6
-            print(f"  {item['layer'][-40:]:40} {item['kernel']:22}{item['instructions']:>11,} {each}"
-                  f" {item['scratch']:>7,}")
+            print(
+                f"  {item['layer'][-40:]:40} {item['kernel']:22}{item['instructions']:>11,} {each}"
+                f" {item['scratch']:>7,}"
+            )
 
 
 def worse(found: dict[str, dict[str, Row]], baseline: dict[str, dict[str, Row]]) -> list[str]:

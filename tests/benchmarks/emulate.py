@@ -115,7 +115,8 @@ def build_runtime(folder: Path) -> Path:
         for source in sources
     )
     makefile.write_text(
-        f"libternc.a: {objects}\n\triscv64-unknown-elf-ar rcs $@ $^\n{rules}", encoding="utf-8")
+        f"libternc.a: {objects}\n\triscv64-unknown-elf-ar rcs $@ $^\n{rules}", encoding="utf-8"
+    )
     subprocess.run(["make", "-s", "-j2", "-C", str(folder), "libternc.a"], check=True)
     return library
 
@@ -126,7 +127,9 @@ def count(compiled: CompiledModel, folder: Path, seed: int = 7) -> Count:
     compiled.name = "model"
     (folder / "model.h").write_text(compiled.header(), encoding="utf-8")
     rng = np.random.default_rng(seed)
-    feeds = [rng.integers(0, 256, port.tensor.nbytes, np.uint8) for port in compiled.program.inputs]
+    feeds = [
+        rng.integers(0, 256, port.tensor.nbytes, np.uint8) for port in compiled.program.inputs
+    ]
     values = ",".join(str(b) for b in np.concatenate(feeds))
     (folder / "input.h").write_text(f"static const uint8_t bytes[] = {{{values}}};\n", "utf-8")
     main, program = folder / "main.c", folder / "model.elf"
@@ -153,14 +156,18 @@ def count(compiled: CompiledModel, folder: Path, seed: int = 7) -> Count:
     engine.run()
     for i, output in enumerate(outputs):
         assert output == engine.read_output(i), f"output {i} differs from the host's"
-    return Count(numbers("total")[0], tuple(numbers("step")), numbers("stack")[0],
-                 _linked(folder / "model.map"))
+    return Count(
+        numbers("total")[0],
+        tuple(numbers("step")),
+        numbers("stack")[0],
+        _linked(folder / "model.map"),
+    )
 
 
 def _linked(path: Path) -> int:
     """Bytes of code and constants that came from the runtime's library."""
     text = path.read_text(encoding="utf-8")
-    text = re.sub(r"\n( \.\S+)\n\s+", r"\n\1 ", text[text.index("Linker script and memory map"):])
+    text = re.sub(r"\n( \.\S+)\n\s+", r"\n\1 ", text[text.index("Linker script and memory map") :])
     pattern = r"^ \.(?:text|rodata|srodata|data|sdata)\S*\s+0x(\w+)\s+0x(\w+) \S*libternc\.a\("
     found = re.findall(pattern, text, re.MULTILINE)
     return sum(int(size, 16) for address, size in found if int(address, 16))

@@ -34,12 +34,13 @@ LAYERS = (
     Layer("Conv2D 3x3 16->32 @16x16", (1, 16, 16, 16), (32, 16, 3, 3), 0.47, 2.1, (1, 1, 1, 1)),
     Layer("Pointwise 64->64 @25x5", (1, 64, 25, 5), (64, 64, 1, 1), 0.70, 2.8),
     Layer("Conv1D k5 16->32 @50", (1, 16, 50), (32, 16, 5), 0.60, 2.1, (2, 2)),
-    Layer("Depthwise 3x3 64 @25x5", (1, 64, 25, 5), (64, 1, 3, 3), 1.90, 5.5, (1, 1, 1, 1), group=64),
+    Layer("Depthwise 3x3 64 @25x5", (1, 64, 25, 5), (64, 1, 3, 3), 1.90, 5.5, (1, 1, 1, 1),
+          group=64),
     Layer("Conv1D k5 1->32 @100", (1, 1, 100), (32, 1, 5), 3.1, 10.0, (2, 2)),
     Layer("int8 Conv2D 3x3 16->32 @16x16", (1, 16, 16, 16), (32, 16, 3, 3), 3.6, 8.0, (1, 1, 1, 1),
           ternary=False),
-    Layer("int8 first layer 10x4, 1 channel", (1, 1, 49, 10), (64, 1, 10, 4), 4.0, 8.0, (4, 1, 5, 1),
-          (2, 2), ternary=False),
+    Layer("int8 first layer 10x4, 1 channel", (1, 1, 49, 10), (64, 1, 10, 4), 4.0, 8.0,
+          (4, 1, 5, 1), (2, 2), ternary=False),
     Layer("int8 Dense 640->128", (1, 640), (128, 640), 4.0, 8.0, ternary=False),
     Layer("int8 Depthwise 3x3 64 @25x5", (1, 64, 25, 5), (64, 1, 3, 3), 6.2, 8.0, (1, 1, 1, 1),
           group=64, ternary=False),
@@ -54,7 +55,7 @@ def weights_of(layer: Layer, rng: np.random.Generator) -> Array:
 
 
 def model_of(layer: Layer) -> onnx.ModelProto:
-    """The layer between QuantizeLinear and DequantizeLinear, with a bias and scales per channel."""
+    """The layer between QuantizeLinear and DequantizeLinear, with bias and channel scales."""
     rng = np.random.default_rng(1)
     codes = weights_of(layer, rng)
     outputs, fan = layer.w[0], int(np.prod(layer.w[1:]))
@@ -84,8 +85,11 @@ def model_of(layer: Layer) -> onnx.ModelProto:
         helper.make_node("DequantizeLinear", ["yq", "ys", "yz"], ["y"], "output"),
     ]
     graph = helper.make_graph(
-        nodes, "layer", [helper.make_tensor_value_info("x", TensorProto.FLOAT, layer.x)],
+        nodes,
+        "layer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, layer.x)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()])
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     return onnx.shape_inference.infer_shapes(model)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runtime.harness import Array, Call, Number, assert_sizes_checked, call
-from tests.runtime.mac_reference import Geometry, Layer
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_choice import candidates
 from ternc.backends.esp32.lower.kernel_cost import Choice
+from tests.runtime.harness import Array, Call, Number, assert_sizes_checked, call
+from tests.runtime.mac_reference import Geometry, Layer
 
 SEEDS = st.integers(0, 2**32 - 1)
 CASES = settings(max_examples=60, deadline=None)
@@ -81,7 +83,13 @@ def test_dense_lut_check_refuses() -> None:
     layer, tensors, numbers = dense_case(2, 70, 5, 0, None)
     fast, more = lut_case(layer, tensors, numbers, 8)
     assert_sizes_checked("dense_i8_t2_lut", fast, **more)
-    for change in ({"block": 4}, {"block": 0}, {"shift": 32}, {"rows": 0}, {"in_features": 2**32 - 1}):
+    for change in (
+        {"block": 4},
+        {"block": 0},
+        {"shift": 32},
+        {"rows": 0},
+        {"in_features": 2**32 - 1},
+    ):
         assert Call("dense_i8_t2_lut", fast, {**more, **change}).check() != 0, change
     for bad in (1, 163, 164, 255):  # an odd address, and addresses behind the table
         w = fast["w"]
@@ -165,6 +173,17 @@ def test_conv(form: str, g: Geometry, seed: int, fill: int | None, x_zero: int) 
     assert assert_all_equal(form, layer, tensors, numbers) > 0
 
 
+@pytest.mark.parametrize("form", ["i8", "i8_t2"])
+@CASES
+@given(geometries(), st.integers(1, 3), SEEDS, FILLS, st.sampled_from([0, -128, 127, 3]))
+def test_depthwise(
+    form: str, g: Geometry, multiplier: int, seed: int, fill: int | None, x_zero: int
+) -> None:
+    g = replace(g, group_in=1, groups=g.group_in, group_out=multiplier)
+    layer, tensors, numbers = conv_case(g, seed, fill, x_zero, form)
+    assert assert_all_equal(form, layer, tensors, numbers) > 0
+
+
 @pytest.mark.parametrize("fill", [-128, 127, None])
 @pytest.mark.parametrize("g", [
     Geometry(1, (9, 9), (9, 9), 64, 3, 1, (3, 3), pad=(1, 1)),  # 576 taps
@@ -195,7 +214,9 @@ def test_conv_check_refuses(form: str) -> None:
         fast, more = as_chosen(choice, tensors, numbers)
         if choice.scratch * 4 == garbage(choice.scratch).nbytes and choice.scratch_type.size == 4:
             assert_sizes_checked(choice.name, fast, **more)
-        names = [f"{n}_{d}" for n in ("in", "out", "kernel", "stride", "dilation", "up") for d in "hw"]
+        names = [
+            f"{n}_{d}" for n in ("in", "out", "kernel", "stride", "dilation", "up") for d in "hw"
+        ]
         names += ["n", "in_c", "out_c", "groups", *choice.numbers]
         for name in names:
             for value in (0, 2**24 + 1, 2**31, 2**32 - 1):

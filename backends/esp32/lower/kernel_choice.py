@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_conv_lut import conv_lut
 from ternc.backends.esp32.lower.kernel_cost import CPI, FLASH, Array, Choice, Numbers
 from ternc.backends.esp32.program import DType
+from ternc.quantize import pack_ternary
 
 DEFAULT_SCRATCH = 40 * 1024
+LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of the kernels
 # Instructions per multiply-accumulate of the plain kernels (more where windows are small).
 _PLAIN = {
     ("dense", True): 9.2,
@@ -25,8 +29,14 @@ _PLAIN = {
 }
 
 
-def choose(kernel: str, codes: Array, ternary: bool, numbers: Numbers, macs: int,
-           scratch_limit: int | None = None) -> Choice | None:
+def choose(
+    kernel: str,
+    codes: Array,
+    ternary: bool,
+    numbers: Numbers,
+    macs: int,
+    scratch_limit: int | None = None,
+) -> Choice | None:
     """The cheapest fast kernel, or None where the plain one is better or the only one.
 
     Args:
@@ -54,7 +64,9 @@ def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> It
         codes = codes.reshape(len(codes), numbers["kernel_h"], numbers["kernel_w"], -1)
         if ternary:
             yield from conv_lut(codes, numbers)
-        elif numbers["groups"] == 1 and (numbers["up_h"], numbers["up_w"]) == (1, 1):
+        if numbers["groups"] == numbers["in_c"] and (numbers["up_h"], numbers["up_w"]) == (1, 1):
+            yield from _taps(codes, numbers) if ternary else (_depthwise(codes, numbers),)
+        if not ternary and numbers["groups"] == 1 and (numbers["up_h"], numbers["up_w"]) == (1, 1):
             yield _conv_blocked(codes, numbers)
 
 
@@ -64,8 +76,9 @@ def _dense_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
         packed = layouts.pack_dense_lut(codes, block)
         tiles = packed.shape[0]
         each = tiles * (block * 108 + out * (4 * block + 5)) + 18 * out
-        yield Choice("dense_i8_t2_lut", packed, DType.U8, rows * each,
-                     41 * block + out, {"block": block})
+        yield Choice(
+            "dense_i8_t2_lut", packed, DType.U8, rows * each, 41 * block + out, {"block": block}
+        )
 
 
 def _dense_blocked(codes: Array, numbers: Numbers) -> Choice:
@@ -80,5 +93,59 @@ def _conv_blocked(codes: Array, numbers: Numbers) -> Choice:
     taps = packed.shape[1]
     pixels = numbers["n"] * numbers["out_h"] * numbers["out_w"]
     each = 2.9 * packed.size + 14 * len(codes) + 3 * taps + 20 * numbers["kernel_h"] + 60
-    return Choice("conv2d_i8_blocked", packed, DType.I8, pixels * each, -(-2 * taps // 4), {},
-                  DType.I8)
+    return Choice(
+        "conv2d_i8_blocked", packed, DType.I8, pixels * each, -(-2 * taps // 4), {}, DType.I8
+    )
+
+
+def _depthwise(codes: Array, numbers: Numbers) -> Choice:
+    def covered(axis: str) -> int:
+        strides = (numbers[f"out_{axis}"] - 1) * numbers[f"stride_{axis}"]
+        return strides + (numbers[f"kernel_{axis}"] - 1) * numbers[f"dilation_{axis}"] + 1
+
+    plane = covered("h") * covered("w")
+    taps = codes[0].size
+    usual = codes.shape[1:3] == (3, 3) and numbers["dilation_w"] == 1
+    pixels = numbers["out_h"] * numbers["out_w"]
+    each = pixels * (3.1 * taps + 16 if usual else 9 * taps + 25)
+    instructions = numbers["n"] * (numbers["in_c"] * (5 * plane + 60) + len(codes) * each)
+    return Choice(
+        "conv2d_i8_depthwise", codes, DType.I8, instructions, -(-plane // 4), {}, DType.I8
+    )
+
+
+def _taps(codes: Array, numbers: Numbers) -> Iterator[Choice]:
+    taps = codes[0].size
+    if (
+        taps > LANE_TAPS
+        or max(
+            numbers[f"{name}_{axis}"] for axis in "hw" for name in ("kernel", "stride", "dilation")
+        )
+        > LANE_TAPS
+    ):
+        return
+    along, across = ("h", "w") if numbers["out_h"] > 1 else ("w", "h")
+    lane = -(-numbers[f"out_{along}"] // 2)
+    stride, dilation = numbers[f"stride_{along}"], numbers[f"dilation_{along}"]
+    kernel = numbers[f"kernel_{along}"]
+    phases = min(stride, kernel) if dilation == 1 or kernel == 1 else stride
+    pitch = phases * (lane + lane % 2 + (kernel - 1) * dilation // stride)
+    lines = (
+        (numbers[f"out_{across}"] - 1) * numbers[f"stride_{across}"]
+        + (numbers[f"kernel_{across}"] - 1) * numbers[f"dilation_{across}"]
+        + 1
+    )
+    parts = -(-lane // 16)
+    nonzeros = int(np.count_nonzero(codes))
+    strips = numbers[f"out_{across}"] * parts
+    instructions = numbers["in_c"] * lines * (9 * pitch + 90) + len(codes) * (12 * taps + 100)
+    instructions += strips * (nonzeros * (6 + 2 * -(-lane // parts)) + len(codes) * 70)
+    instructions += 10 * len(codes) * numbers["out_h"] * numbers["out_w"]
+    packed = np.frombuffer(pack_ternary(codes.astype(np.int8)), np.uint8)
+    yield Choice(
+        "conv2d_i8_t2_taps",
+        packed,
+        DType.U8,
+        numbers["n"] * instructions,
+        pitch * lines + 2 * taps + 16 * 8,
+    )

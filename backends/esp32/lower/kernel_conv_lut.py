@@ -20,8 +20,11 @@ _SMALL = 255  # limit of kernel sizes, strides and dilations in the kernel
 def conv_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
     """Every form that computes this convolution."""
     limited = ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w")
-    if numbers["groups"] != 1 or (numbers["up_h"], numbers["up_w"]) != (1, 1) or any(
-            numbers[name] > _SMALL for name in limited):
+    if (
+        numbers["groups"] != 1
+        or (numbers["up_h"], numbers["up_w"]) != (1, 1)
+        or any(numbers[name] > _SMALL for name in limited)
+    ):
         return
     flat = flattened(numbers)
     for group in (4, 3):
@@ -83,8 +86,10 @@ def lane_chunks(codes: Array, group: int) -> tuple[int, int] | None:
         while pieces <= total:
             chunk = -(-total // pieces)
             starts = np.arange(0, total, chunk)
-            if (np.add.reduceat(high, starts, axis=1).max() <= 32767
-                    and np.add.reduceat(low, starts, axis=1).max() <= 32768):
+            if (
+                np.add.reduceat(high, starts, axis=1).max() <= 32767
+                and np.add.reduceat(low, starts, axis=1).max() <= 32768
+            ):
                 return split, chunk
             pieces += 1
         if groups == split:  # a run of one pattern always fits
@@ -94,8 +99,9 @@ def lane_chunks(codes: Array, group: int) -> tuple[int, int] | None:
             return None
 
 
-def _candidate(codes: Array, numbers: dict[str, int], group: int, columns: int, split: int,
-               chunk: int) -> Choice:
+def _candidate(
+    codes: Array, numbers: dict[str, int], group: int, columns: int, split: int, chunk: int
+) -> Choice:
     packed = pack_conv_lut(codes, group, split)
     out, taps, groups = packed.shape
     entries = _ENTRIES[group]
@@ -105,7 +111,7 @@ def _candidate(codes: Array, numbers: dict[str, int], group: int, columns: int, 
     reach = (kernel_w - 1) * dilation // stride
     slots = phases * (columns + columns % 2 + reach)
     span = (numbers["kernel_h"] - 1) * numbers["dilation_h"] + 1
-    scratch = (span * slots * groups * entries + -(-codes.shape[-1] // 4) + taps * split + _SUMS)
+    scratch = span * slots * groups * entries + -(-codes.shape[-1] // 4) + taps * split + _SUMS
     rows = (lane_h - 1) * min(numbers["stride_h"], span) + span  # of tables
     used = int(np.count_nonzero(packed))
     pieces = -(-taps * split // chunk)
@@ -126,5 +132,10 @@ def _candidate(codes: Array, numbers: dict[str, int], group: int, columns: int, 
     instructions *= numbers["n"]
     changed = {name: numbers[name] for name in ("n", "in_h", "in_w", "out_h", "out_w")}
     return Choice(
-        "conv2d_i8_t2_lut", packed, DType.U8, float(instructions), scratch,
-        {**changed, "group": group, "columns": columns, "split": split, "chunk": chunk})
+        "conv2d_i8_t2_lut",
+        packed,
+        DType.U8,
+        float(instructions),
+        scratch,
+        {**changed, "group": group, "columns": columns, "split": split, "chunk": chunk},
+    )
