@@ -32,6 +32,11 @@ def activations_named(activations: str | None) -> str:
     return kind
 
 
+def _float32(x: Any) -> Any:
+    """For sums and reciprocals, which half precision overflows at."""
+    return ops.cast(x, "float32")
+
+
 def dynamic_int8(x: Any, eps: float, *, sample: bool, training: bool) -> Any:
     """round(clip(x · 127 / max|x|, -128, 127)) · max|x| / 127, as in BitNet b1.58.
 
@@ -39,15 +44,17 @@ def dynamic_int8(x: Any, eps: float, *, sample: bool, training: bool) -> Any:
     (convolutions). In training gradients go straight through; at inference there are none, which
     keeps exported graphs to these operations.
     """
+    given, x = x, _float32(x)
     axes = tuple(range(1, len(x.shape))) if sample else -1
     factor = _HIGH / ops.maximum(ops.max(ops.abs(x), axis=axes, keepdims=True), eps)
     value = ops.clip(ops.round(x * factor), _LOW, _HIGH) / factor
-    return through(x, value) if training else value
+    value = ops.cast(value, given.dtype)
+    return through(given, value) if training else value
 
 
 def first_step(x: Any, eps: float) -> Any:
     """LSQ's start for a step: 2 · mean|x| / sqrt(127)."""
-    mean = ops.mean(ops.abs(ops.cast(ops.stop_gradient(x), "float32")))
+    mean = ops.mean(ops.abs(_float32(ops.stop_gradient(x))))
     return ops.maximum(2.0 * mean / _HIGH**0.5, eps)
 
 

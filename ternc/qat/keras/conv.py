@@ -15,13 +15,13 @@ class _TernaryConv(TernaryLayer):
     sample_activations = True
 
     def build(self, input_shape: Any) -> None:
-        super().build(input_shape)  # type: ignore[misc]
+        super().build(input_shape)
         self._add_ternary_weights()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         x = self.quantized_input(inputs, training=bool(training))
         with self._ternary_in_place(bool(training)):
-            return super().call(x)  # type: ignore[misc]
+            return super().call(x)
 
 
 @keras.saving.register_keras_serializable(package="ternc")
@@ -39,8 +39,8 @@ class TernaryConv2D(_TernaryConv, keras.layers.Conv2D):  # type: ignore[misc, un
 
 
 @keras.saving.register_keras_serializable(package="ternc")
-class TernaryDepthwiseConv2D(  # type: ignore[misc, unused-ignore]
-    _TernaryConv, keras.layers.DepthwiseConv2D
+class TernaryDepthwiseConv2D(
+    _TernaryConv, keras.layers.DepthwiseConv2D  # type: ignore[misc, unused-ignore]
 ):
     """`keras.layers.DepthwiseConv2D` with a ternary kernel; `TernaryLayer` has the rest.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import keras
 
@@ -14,8 +13,9 @@ from ternc.qat.keras.conv import TernaryConv1D, TernaryConv2D, TernaryDepthwiseC
 from ternc.qat.keras.dense import TernaryDense
 from ternc.qat.keras.layer import TernaryLayer
 from ternc.qat.keras.recurrent import TernaryGRU, TernaryLSTM
+from ternc.qat.keras.skip import Skip, Skipping
 
-TERNARY: Final[Mapping[type, type[TernaryLayer]]] = MappingProxyType({
+TERNARY: Final[Mapping[Any, type[TernaryLayer]]] = MappingProxyType({
     made.float_type: made
     for made in (
         TernaryDense, TernaryConv1D, TernaryConv2D, TernaryDepthwiseConv2D, TernaryLSTM,
@@ -24,8 +24,6 @@ TERNARY: Final[Mapping[type, type[TernaryLayer]]] = MappingProxyType({
 """The ternary layer for each layer of Keras that has one."""
 
 _WRAPPERS: Final = (keras.layers.Bidirectional, keras.layers.TimeDistributed)
-
-Skip: TypeAlias = "str | type | Iterable[str | type] | Callable[[str, Any], bool]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,9 @@ def convert(
         scheme: one of `ternc.quantize.SCHEMES`.
         skip: what to leave float: names, patterns of names like "block/*", types, or a function
             of name and layer. Networks usually keep their first and last layer.
-        learn_scale, activations, eps: as `TernaryLayer` has them.
+        learn_scale: as `TernaryLayer` has it.
+        activations: as `TernaryLayer` has it.
+        eps: as `TernaryLayer` has it.
         verbose: whether to print the conversion.
 
     Raises:
@@ -77,7 +77,7 @@ def convert(
     # unknown arguments are reported even when there is nothing to convert
     TernaryDense(1, **options)
     _check_model(model)
-    wanted = _Skip(skip)
+    wanted = Skipping(skip)
     converted: dict[str, str] = {}
     skipped: dict[str, str] = {}
     unsupported: dict[str, str] = {}
@@ -189,35 +189,3 @@ def _copy_weights(layer: Any, made: Any) -> None:
         made.copy_from(layer)
     else:
         made.set_weights(layer.get_weights())
-
-
-class _Skip:
-    """Answers whether a layer is to be left, and remembers which entries ever matched."""
-
-    def __init__(self, skip: Skip) -> None:
-        self.function: Callable[[str, Any], bool] | None = None
-        self.entries: list[str | type] = []
-        if isinstance(skip, (str, type)):
-            self.entries = [skip]
-        elif callable(skip):
-            self.function = skip
-        else:
-            self.entries = list(skip)
-        self.unused = {entry for entry in self.entries if isinstance(entry, str)}
-
-    def reason(self, name: str, *layers: Any) -> str:
-        if self.function is not None and self.function(name, layers[0]):
-            return "skip"
-        for entry in self.entries:
-            if isinstance(entry, str):
-                if name == entry or name.startswith(f"{entry}/") or fnmatchcase(name, entry):
-                    self.unused.discard(entry)
-                    return f"skip={entry!r}"
-            elif isinstance(layers, tuple) and any(isinstance(layer, entry) for layer in layers):
-                return f"skip={entry.__name__}"
-        return ""
-
-    def check(self) -> None:
-        if self.unused:
-            names = ", ".join(repr(entry) for entry in sorted(self.unused))
-            raise ValueError(f"skip matches no layer: {names}")

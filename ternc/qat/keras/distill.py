@@ -92,7 +92,7 @@ class Distiller(keras.Model):  # type: ignore[misc, unused-ignore]
         _check(temperature, weight)
         self.student = student
         self._teacher = _Beside(teacher)
-        self.options = {
+        self.options: dict[str, Any] = {
             "temperature": temperature, "weight": weight, "from_logits": from_logits}
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

@@ -21,7 +21,7 @@ def through(source: Any, value: Any, factor: Any = None) -> Any:
 def scaled_codes(
     weight: Any, step: Any, codes: Any, level: float, limit: float | None, learned: Any = None
 ) -> Any:
-    """codes · level · step forward, with gradients for the weight and for a learned step.
+    """Codes · level · step forward, with gradients for the weight and for a learned step.
 
     Without `limit`: dL/dw = g, dL/ds = level · Σ g·codes. With it, as in LSQ (Esser et al. 2020,
     equations 3 and 5) and ParetoQ: dL/dw = g where |w/s| < limit, else 0; dL/ds sums

@@ -1,4 +1,4 @@
-"""What all ternary layers share: the scheme, learned scales, the kernels as the layer uses them."""
+"""What all ternary layers share: their arguments, and the kernels as the layer uses them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy.typing as npt
 from keras import ops
 
 from ternc.qat.keras.activations import (
-    START,
     activations_named,
     dynamic_int8,
     first_step,
     static_int8,
 )
 from ternc.qat.keras.gradients import scaled_codes
-from ternc.qat.keras.rules import Rule, rule_named, wide_dtype
+from ternc.qat.keras.rules import rule_named, wide_dtype
+from ternc.qat.keras.variables import TernaryVariables
 
 
-class TernaryLayer:
+class TernaryLayer(TernaryVariables):
     """Mixed into a layer of Keras: its kernels stay variables, its output is of ternary ones.
 
     Args common to all layers, beside those of the Keras layer:
@@ -32,10 +32,7 @@ class TernaryLayer:
         eps: the least scale of a learned step and of an int8 activation.
     """
 
-    float_type: ClassVar[type]
-    kernel_names: ClassVar[tuple[str, ...]] = ("kernel",)
-    channel_axes: ClassVar[int] = 1
-    """How many of a kernel's last axes count its output channels."""
+    float_type: ClassVar[Any]
     sample_activations: ClassVar[bool] = False
 
     def __init__(
@@ -61,127 +58,22 @@ class TernaryLayer:
             ValueError: `layer` is ternary already, or an argument is unknown.
         """
         if isinstance(layer, TernaryLayer):
-            raise ValueError(f"the {type(layer).__name__} is ternary already")
+            raise ValueError(  # noqa: TRY004 - the type is right, the layer was converted before
+                f"the {type(layer).__name__} is ternary already")
         if type(layer) is not cls.float_type:
             raise TypeError(
                 f"{cls.__name__} replaces {cls.float_type.__name__}, not {type(layer).__name__}")
-        made = cls.from_config({**layer.get_config(), "scheme": scheme, **options})
+        made: Self = cls.from_config({**layer.get_config(), "scheme": scheme, **options})
         if layer.built:
             made.build_from_config(layer.get_build_config())
             made.copy_from(layer)
         return made
-
-    # --- variables -------------------------------------------------------------------------------
-
-    def holder(self) -> Any:
-        """The object whose attributes the kernels are: the layer, or its cell."""
-        return self
-
-    def _add_ternary_weights(self) -> None:
-        """Scales, the activation's step, the share of a warm-up: after the kernels are built."""
-        for name in self.kernel_names:
-            # a kernel in half precision would give other codes than the one that is trained
-            getattr(self.holder(), name)._autocast = False
-        if self.learn_scale:
-            for name in self.kernel_names:
-                self._add(f"{name}_scale", self._scale_shape(name), self._starter(name))
-        if self.activations == "int8_static":
-            # The step is start + offset. Only the optimizer writes to trainable variables on
-            # every backend, so the first batch's value goes into the other.
-            self._add("activation_start", (), constant(START), trainable=False)
-            self._add("activation_offset", (), "zeros")
-        self._add("blend", (), "ones", trainable=False)
-
-    def _add(self, name: str, shape: tuple[int, ...], initializer: Any, **options: Any) -> None:
-        made = self.add_weight(
-            name=name, shape=shape, initializer=initializer, dtype="float32", autocast=False,
-            aggregation="mean", **options)
-        setattr(self, name, made)
-
-    def _channels(self, name: str) -> int:
-        shape = getattr(self.holder(), name).shape
-        return int(np.prod(shape[len(shape) - self.channel_axes:]))
-
-    def _scale_shape(self, name: str) -> tuple[int, ...]:
-        return (self._channels(name),) if self._rule.per_channel else ()
-
-    def _starter(self, name: str) -> Any:
-        """An initializer, evaluated only after the kernel's, which a backend may put off."""
-        def start(shape: Any, dtype: Any = None) -> Any:
-            return ops.cast(ops.reshape(self._start(name), shape), dtype or "float32")
-
-        return start
-
-    @property
-    def _rule(self) -> Rule:
-        return rule_named(self.scheme)
-
-    def _start(self, name: str) -> Any:
-        """The scheme's own step, one or one per channel."""
-        rows = self._rule.rows(getattr(self.holder(), name), self._channels(name))
-        step = ops.cast(self._rule.start(rows)[1], "float32")
-        return ops.where(step > 0, step, ops.full_like(step, self.eps))
-
-    def reset_scales(self) -> None:
-        """Sets learned scales to the scheme's values for the present kernels."""
-        if self.learn_scale:
-            for name in self.kernel_names:
-                variable = getattr(self, f"{name}_scale")
-                variable.assign(ops.reshape(self._start(name), variable.shape))
-
-    def copy_from(self, layer: Any) -> None:
-        """Takes the weights of a built float layer."""
-        for mine, given in zip(self._float_variables(), layer.weights, strict=True):
-            mine.assign(given)
-        self.reset_scales()
-
-    def _own_names(self) -> list[str]:
-        """Attributes of the variables that a checkpoint keeps beside the float layer's."""
-        names = [f"{name}_scale" for name in self.kernel_names] if self.learn_scale else []
-        if self.activations == "int8_static":
-            names += ["activation_start", "activation_offset"]
-        return names
-
-    def _float_variables(self) -> list[Any]:
-        """The variables that the float layer has too, in its order."""
-        own = {id(getattr(self, name)) for name in (*self._own_names(), "blend")}
-        return [variable for variable in self.weights if id(variable) not in own]
-
-    def save_own_variables(self, store: Any) -> None:
-        """As the float layer's, and the ternary layer's own variables by name."""
-        if self.built:
-            for index, variable in enumerate(self._stored()):
-                store[str(index)] = variable
-            for name in self._own_names():
-                store[name] = getattr(self, name)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Also from a checkpoint of the float layer: its scales are those of its kernels."""
-        stored, keys = self._stored() if self.built else [], set(store.keys())
-        given = {key for key in keys if key.isdigit()}
-        if given != {str(index) for index in range(len(stored))}:
-            raise ValueError(
-                f"layer {self.name!r} has {len(stored)} variables and its checkpoint "
-                f"{len(given)}")
-        for index, variable in enumerate(stored):
-            variable.assign(store[str(index)])
-        for name in self._own_names() if self.built else ():
-            if name in keys:
-                getattr(self, name).assign(store[name])
-        if stored and self.learn_scale and f"{self.kernel_names[0]}_scale" not in keys:
-            self.reset_scales()
-
-    def _stored(self) -> list[Any]:
-        """Those of the float variables that are the layer's own and not a cell's."""
-        return self._float_variables() if self.holder() is self else []
 
     def get_config(self) -> dict[str, Any]:
         """The float layer's arguments and the ternary layer's own."""
         return {
             **super().get_config(), "scheme": self.scheme, "learn_scale": self.learn_scale,
             "activations": self.activations, "eps": self.eps}
-
-    # --- forward ---------------------------------------------------------------------------------
 
     def _codes_and_step(self, name: str) -> tuple[Any, Any]:
         """Codes shaped as the kernel, and the step that broadcasts against it."""
@@ -255,13 +147,6 @@ class TernaryLayer:
             yield
         finally:
             holder.__dict__.update(kept)
-
-
-def constant(value: float) -> Any:
-    """An initializer: Keras takes no plain numbers."""
-    import keras
-
-    return keras.initializers.Constant(value)
 
 
 def _attribute(holder: Any, name: str) -> str:

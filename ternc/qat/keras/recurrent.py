@@ -19,10 +19,10 @@ class _TernaryRecurrent(TernaryLayer):
     kernel_names = ("kernel", "recurrent_kernel")
 
     def holder(self) -> Any:
-        return self.cell  # type: ignore[attr-defined]
+        return self.cell
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        super().build(sequences_shape, initial_state_shape)  # type: ignore[misc]
+        super().build(sequences_shape, initial_state_shape)
         self._add_ternary_weights()
 
     def call(
@@ -30,19 +30,19 @@ class _TernaryRecurrent(TernaryLayer):
     ) -> Any:
         x = self.quantized_input(sequences, training=bool(training))
         with self._ternary_in_place(bool(training)):
-            return super().call(  # type: ignore[misc]
+            return super().call(
                 x, initial_state=initial_state, mask=mask, training=training)
 
 
 @keras.saving.register_keras_serializable(package="ternc")
 class TernaryLSTM(_TernaryRecurrent, keras.layers.LSTM):  # type: ignore[misc, unused-ignore]
-    """`keras.layers.LSTM` with ternary kernels; `TernaryLayer` has the arguments beyond its own."""
+    """`keras.layers.LSTM` with ternary kernels; `TernaryLayer` has the further arguments."""
 
     float_type = keras.layers.LSTM
 
 
 @keras.saving.register_keras_serializable(package="ternc")
 class TernaryGRU(_TernaryRecurrent, keras.layers.GRU):  # type: ignore[misc, unused-ignore]
-    """`keras.layers.GRU` with ternary kernels; `TernaryLayer` has the arguments beyond its own."""
+    """`keras.layers.GRU` with ternary kernels; `TernaryLayer` has the further arguments."""
 
     float_type = keras.layers.GRU
