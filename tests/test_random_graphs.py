@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from tests.graphs import graphs
 from hypothesis import HealthCheck, assume, given, settings
 
 from ternc import compiler as ternc
 from ternc.feeds import input_specs, random_feeds
 from ternc.oracle import Oracle
+from tests.graphs import graphs
 
 pytest.importorskip("ternc._engine", reason="the C runtime is not built: pip install -e .")
 SETTINGS = settings(deadline=None, max_examples=150, derandomize=True,
@@ -19,14 +19,17 @@ SETTINGS = settings(deadline=None, max_examples=150, derandomize=True,
 
 def relative_error(got: np.ndarray, expected: np.ndarray) -> float:
     """design.md's float32 measure."""
-    return float(np.abs(got - expected).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-6))
+    return float(
+        np.abs(got - expected).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-6)
+    )
 
 
 def well_conditioned(oracle: Oracle, feed: dict[str, np.ndarray]) -> bool:
     """Whether a float32 rounding error in the input stays one in the output."""
     nudged = {n: np.nextafter(a, np.inf, dtype=a.dtype) for n, a in feed.items()}
     first, second = oracle.run(feed), oracle.run(nudged)
-    return all(relative_error(second[n], first[n]) < 2e-6 for n in first)
+    return all(relative_error(second[n], first[n]) < 2e-6 for n in first
+               if first[n].dtype == np.float32)
 
 
 @SETTINGS
@@ -42,7 +45,8 @@ def test_float32(model: onnx.ModelProto) -> None:
     got = compiled.run(feed)
     for name, value in expected.items():
         assert got[name].shape == value.shape
-        assert relative_error(got[name], value) <= 1e-5, name
+        if value.dtype == np.float32:
+            assert relative_error(got[name], value) <= 1e-5, name
 
 
 @SETTINGS
@@ -68,5 +72,6 @@ def test_unfused_equals_fused(model: onnx.ModelProto) -> None:
     assume(all(np.isfinite(v).all() and np.abs(v).max(initial=0) < 1e6 for v in expected.values()))
     fused = ternc.compile(model, target="host", check_fit=False).run(feed)
     kept = ternc.compile(model, target="host", check_fit=False, fuse=False).run(feed)
-    for name in expected:
-        assert np.allclose(fused[name], kept[name], rtol=1e-5, atol=1e-6), name
+    for name, value in expected.items():
+        if value.dtype == np.float32:
+            assert np.allclose(fused[name], kept[name], rtol=1e-5, atol=1e-6), name
