@@ -41,9 +41,11 @@ def load(source: Source, example_inputs: tuple[Any, ...] | None = None) -> onnx.
         path = Path(source)
         try:
             data = path.read_bytes()
-        except OSError as error:
-            raise _failure("TC0001", f"cannot read {str(path)!r}: {error.strerror}",
-                           "check the path") from None
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            why = error.strerror if isinstance(error, OSError) else error
+            raise _failure(
+                "TC0001", f"cannot read {str(path)!r}: {why}", "check the path"
+            ) from None
         proto, folder = _parse(data, repr(path.name)), path.resolve().parent
     else:
         from ternc.export import to_onnx
@@ -55,7 +57,11 @@ def load(source: Source, example_inputs: tuple[Any, ...] | None = None) -> onnx.
     _check_tensors(proto, folder, diagnostics)
     diagnostics.raise_errors()
     if folder is not None:
-        onnx.load_external_data_for_model(proto, str(folder))
+        try:
+            onnx.load_external_data_for_model(proto, str(folder))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise _failure("TC0004", f"the external data cannot be read: {error}",
+                           "export the model again") from None
     return proto
 
 
@@ -90,36 +96,56 @@ def _check_tensors(proto: onnx.ModelProto, folder: Path | None, diagnostics: Dia
                 break
         else:
             if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                _check_external(tensor, folder, diagnostics)
+                _check_external(tensor, count, folder, diagnostics)
             elif tensor.HasField("raw_data"):
                 _check_raw(tensor, count, diagnostics)
 
 
 def _tensors(proto: onnx.ModelProto) -> list[onnx.TensorProto]:
-    found = list(proto.graph.initializer)
-    nodes = [*proto.graph.node, *(n for f in proto.functions for n in f.node)]
-    for node in nodes:
-        found.extend(a.t for a in node.attribute if a.type == onnx.AttributeProto.TENSOR)
+    """Every tensor that holds numbers: of the graph, its nodes, their bodies and the functions."""
+    found: list[onnx.TensorProto] = []
+    nodes = [node for function in proto.functions for node in function.node]
+    graphs = [proto.graph]
+    while nodes or graphs:
+        if graphs:
+            graph = graphs.pop()
+            found.extend(graph.initializer)
+            nodes.extend(graph.node)
+            continue
+        for attribute in nodes.pop().attribute:
+            if attribute.HasField("t"):
+                found.append(attribute.t)
+            found.extend(attribute.tensors)
+            graphs.extend(attribute.graphs)
+            if attribute.HasField("g"):
+                graphs.append(attribute.g)
     return found
 
 
-def _check_raw(tensor: onnx.TensorProto, count: int, diagnostics: Diagnostics) -> None:
+def _nbytes(tensor: onnx.TensorProto, count: int, diagnostics: Diagnostics) -> int | None:
+    """Bytes that `count` elements take."""
     try:
         bits = ir.DataType(tensor.data_type).bitwidth
     except (TypeError, ValueError):
         diagnostics.error("TC0104", f"tensor {tensor.name!r} has an unknown element type")
-        return
-    if len(tensor.raw_data) != (count * bits + 7) // 8:
+        return None
+    return (count * bits + 7) // 8
+
+
+def _check_raw(tensor: onnx.TensorProto, count: int, diagnostics: Diagnostics) -> None:
+    expected = _nbytes(tensor, count, diagnostics)
+    if expected is not None and len(tensor.raw_data) != expected:
         diagnostics.error(
             "TC0003", f"tensor {tensor.name!r} of shape {list(tensor.dims)} holds "
-            f"{len(tensor.raw_data)} bytes instead of {(count * bits + 7) // 8}",
+            f"{len(tensor.raw_data)} bytes instead of {expected}",
             help="the file is damaged: export it again")
 
 
 def _check_external(
-    tensor: onnx.TensorProto, folder: Path | None, diagnostics: Diagnostics
+    tensor: onnx.TensorProto, count: int, folder: Path | None, diagnostics: Diagnostics
 ) -> None:
-    location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+    values = {entry.key: entry.value for entry in tensor.external_data}
+    location = values.get("location", "")
     if folder is None:
         diagnostics.error(
             "TC0004",
@@ -128,19 +154,29 @@ def _check_external(
             help="pass the model's path, or load the data with onnx.load",
         )
         return
-    path = (folder / location).resolve()
+    try:
+        path = (folder / location).resolve()
+    except (OSError, ValueError):  # a name that no file can have
+        path = folder
+    expected = _nbytes(tensor, count, diagnostics)
     if not location or folder not in path.parents:
         diagnostics.error("TC0004", f"tensor {tensor.name!r} asks for data outside the model's "
                           f"folder: {location!r}", help="put the data beside the model")
     elif not path.is_file():
         diagnostics.error("TC0004", f"tensor {tensor.name!r}: the external data file {location!r} "
                           "is missing", help=f"put {location!r} beside the model")
-    else:
-        values = {e.key: e.value for e in tensor.external_data}
-        try:
-            end = int(values.get("offset", "0")) + int(values.get("length", "0"))
-        except ValueError:
-            end = -1
-        if not 0 <= end <= path.stat().st_size:
-            diagnostics.error("TC0004", f"tensor {tensor.name!r}: the external data file "
-                              f"{location!r} is too short", help="export the model again")
+    elif expected is not None and _reads(path, values) != expected:
+        diagnostics.error("TC0004", f"tensor {tensor.name!r} of shape {list(tensor.dims)} needs "
+                          f"{expected} bytes, and its part of the external data file {location!r} "
+                          "is of another size", help="export the model again")
+
+
+def _reads(path: Path, values: dict[str, str]) -> int | None:
+    """Bytes that the entries of external data select, None where they lie outside the file."""
+    size = path.stat().st_size
+    try:
+        offset = int(values.get("offset", "0"))
+        length = int(values.get("length", size - offset))
+    except ValueError:
+        return None
+    return length if offset >= 0 and length >= 0 and offset + length <= size else None
