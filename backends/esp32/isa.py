@@ -299,8 +299,9 @@ OPCODES: tuple[Opcode, ...] = (
     # wherever |floor(acc*m / 2^16) + c| < 2^31, which the compiler proves; m even and not
     # negative.
     Opcode(0x80, "dense_i8_t2_lut",
-           _operands(f"x:i w:c m:c c:c y:o scratch:s {_DENSE} block:u {_REQUANT}"),
-           "y = requant(x w^T); w [tile][out][block]: a byte selects a sum of 4 activations"),
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_DENSE} block:u slab:u {_REQUANT}"),
+           "y = requant(x w^T); w [out/slab][tile][slab][block]: a byte selects a sum of 4"
+           " activations"),
     Opcode(0x81, "conv2d_i8_t2_lut",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u split:u chunk:u "
                      f"x_zero:j {_REQUANT}"),

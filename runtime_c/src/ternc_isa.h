@@ -75,7 +75,7 @@
   X(0x6f, rescale, 1, 8, "ioujjujj") \
   X(0x70, absmax_i8, 1, 10, "ioouuffjju") \
   X(0x71, scale_rows_f32, 1, 9, "iiCouuuff") \
-  X(0x80, dense_i8_t2_lut, 1, 13, "icccosuuuuujj") \
+  X(0x80, dense_i8_t2_lut, 1, 14, "icccosuuuuuujj") \
   X(0x81, conv2d_i8_t2_lut, 1, 32, "icccosuuuuuuuuuuuuujjuuuuuuujujj") \
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
   X(0x83, conv2d_i8_blocked, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
@@ -1302,7 +1302,7 @@ typedef struct {
   float hi;
 } ternc_scale_rows_f32_args;
 
-/* y = requant(x w^T); w [tile][out][block]: a byte selects a sum of 4 activations */
+/* y = requant(x w^T); w [out/slab][tile][slab][block]: a byte selects a sum of 4 activations */
 typedef struct {
   uint32_t x;
   uint32_t w;
@@ -1314,6 +1314,7 @@ typedef struct {
   uint32_t in_features;
   uint32_t out_features;
   uint32_t block;
+  uint32_t slab;
   uint32_t shift;
   int32_t lo;
   int32_t hi;

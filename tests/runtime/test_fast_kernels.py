@@ -45,9 +45,10 @@ def dense_case(
 def lut_case(
     layer: Layer, tensors: dict[str, Array | None], numbers: dict[str, Number], block: int
 ) -> tuple[dict[str, Array | None], dict[str, Number]]:
-    packed = layouts.pack_dense_lut(layer.codes, block)
-    scratch = garbage(41 * block + layer.codes.shape[0])
-    return {**tensors, "w": packed, "scratch": scratch}, {**numbers, "block": block}
+    slab = max(1, len(layer.codes) * 2 // 3)
+    packed = layouts.pack_dense_lut(layer.codes, block, slab)
+    fast = {**tensors, "w": packed, "scratch": garbage(41 * block + slab)}
+    return fast, {**numbers, "block": block, "slab": slab}
 
 
 @CASES
@@ -75,8 +76,9 @@ def test_dense_lut_of_long_rows_is_exact(fill: int) -> None:
 @given(st.integers(1, 90), st.integers(1, 9), st.sampled_from([8, 16]), SEEDS)
 def test_dense_lut_layout_round_trips(inputs: int, outputs: int, block: int, seed: int) -> None:
     codes = np.random.default_rng(seed).integers(-1, 2, (outputs, inputs)).astype(np.int8)
-    packed = layouts.pack_dense_lut(codes, block)
-    np.testing.assert_array_equal(layouts.unpack_dense_lut(packed, inputs), codes)
+    packed = layouts.pack_dense_lut(codes, block, 4)
+    back = layouts.unpack_dense_lut(packed, (outputs, inputs), block, 4)
+    np.testing.assert_array_equal(back, codes)
 
 
 def test_dense_lut_check_refuses() -> None:
@@ -86,6 +88,8 @@ def test_dense_lut_check_refuses() -> None:
     for change in (
         {"block": 4},
         {"block": 0},
+        {"slab": 0},
+        {"slab": 6},
         {"shift": 32},
         {"rows": 0},
         {"in_features": 2**32 - 1},

@@ -19,6 +19,7 @@ from ternc.backends.esp32.program import DType
 from ternc.quantize import pack_ternary
 
 DEFAULT_SCRATCH = 40 * 1024
+_SLABS = (64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
 LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of the kernels
 # Instructions per multiply-accumulate of the plain kernels (more where windows are small).
 _PLAIN = {
@@ -71,14 +72,16 @@ def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> It
 
 
 def _dense_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
-    out, rows = codes.shape[0], numbers["rows"]
+    out, inputs = codes.shape
     for block in (8, 16):
-        packed = layouts.pack_dense_lut(codes, block)
-        tiles = packed.shape[0]
-        each = tiles * (block * 108 + out * (4 * block + 5)) + 18 * out
-        yield Choice(
-            "dense_i8_t2_lut", packed, DType.U8, rows * each, 41 * block + out, {"block": block}
-        )
+        tiles = -(-inputs // (4 * block))
+        for slab in sorted({out, *(size for size in _SLABS if size < out)}):
+            tables = -(-out // slab) * tiles * block * 108
+            each = tables + tiles * out * (4 * block + 5) + 18 * out
+            yield Choice(
+                "dense_i8_t2_lut", layouts.pack_dense_lut(codes, block, slab), DType.U8,
+                numbers["rows"] * each, 41 * block + slab, {"block": block, "slab": slab},
+            )  # fmt: skip
 
 
 def _dense_blocked(codes: Array, numbers: Numbers) -> Choice:

@@ -111,7 +111,7 @@ def _candidate(
     reach = (kernel_w - 1) * dilation // stride
     slots = phases * (columns + columns % 2 + reach)
     span = (numbers["kernel_h"] - 1) * numbers["dilation_h"] + 1
-    scratch = span * slots * groups * entries + -(-codes.shape[-1] // 4) + taps * split + _SUMS
+    scratch = span * slots * groups * entries + -(-groups * group // 4) + taps * split + _SUMS
     rows = (lane_h - 1) * min(numbers["stride_h"], span) + span  # of tables
     used = int(np.count_nonzero(packed))
     pieces = -(-taps * split // chunk)

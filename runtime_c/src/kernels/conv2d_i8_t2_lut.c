@@ -11,6 +11,7 @@
  * are summed in 16-bit lanes, which the compiler has proved to suffice, then added up in 32 bits. */
 #include "conv2d_taps.h"
 #include "lut_rows.h"
+#include "lut_tables.h"
 
 typedef ternc_conv2d_i8_t2_lut_args lut_args;
 
@@ -42,12 +43,13 @@ static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
   return p;
 }
 
-enum { SUMS = TERNC_LUT_COLUMNS * TERNC_LUT_CHANNELS, WIDE = 2 * TERNC_LUT_COLUMNS };
+#define SUMS (TERNC_LUT_COLUMNS * TERNC_LUT_CHANNELS)
+#define WIDE (2 * TERNC_LUT_COLUMNS)
 
 /* Scratch: the ring, a pixel of zero points, run offsets, lane sums, 32-bit sums. */
 static uint64_t scratch_words(const lut_args *a, const lut_plan *p) {
   const uint64_t ring = ternc_mul_sat((uint64_t)p->span * p->slots, (uint64_t)p->groups * p->entries);
-  const uint64_t rest = (a->in_c + 3) / 4 + (uint64_t)p->runs + SUMS + WIDE;
+  const uint64_t rest = ((uint64_t)p->groups * a->group + 3) / 4 + (uint64_t)p->runs + SUMS + WIDE;
   return ring > UINT32_MAX ? ring : ring + rest;
 }
 
@@ -88,52 +90,6 @@ static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
   return TERNC_OK;
 }
 
-/* The tables of one column; p and q are its pixels in lane 0 and 1. Entries in the order of
- * H1 = {x0}, H(k+1) = {Hk, Hk + xk, Hk - xk, xk}. */
-#define LANES(k) (uint32_t)(p[k] + q[k] * 65536)
-#define ENTRY(h, value) \
-  e = (value);          \
-  t[h] = e;             \
-  t[13 + (h)] = e + x3; \
-  t[26 + (h)] = e - x3;
-#define THREE(FN)     \
-  FN(0, x0)           \
-  v = x0 + x1;        \
-  FN(1, v)            \
-  FN(5, v + x2)       \
-  FN(9, v - x2)       \
-  v = x0 - x1;        \
-  FN(2, v)            \
-  FN(6, v + x2)       \
-  FN(10, v - x2)      \
-  FN(3, x1)           \
-  FN(7, x1 + x2)      \
-  FN(11, x1 - x2)     \
-  FN(4, x0 + x2)      \
-  FN(8, x0 - x2)      \
-  FN(12, x2)
-#define STORE(h, value) t[h] = (value);
-
-/* `groups` tables of one pixel, `step` words apart. */
-TERNC_IN_ORDER static void build4(uint32_t *t, size_t step, const int8_t *p, const int8_t *q,
-                                  uint32_t groups) {
-  for (; groups > 0; groups--, t += step, p += 4, q += 4) {
-    const uint32_t x0 = LANES(0), x1 = LANES(1), x2 = LANES(2), x3 = LANES(3);
-    uint32_t e, v;
-    THREE(ENTRY)
-    t[39] = x3;
-  }
-}
-
-TERNC_IN_ORDER static void build3(uint32_t *t, size_t step, const int8_t *p, const int8_t *q,
-                                  uint32_t groups) {
-  for (; groups > 0; groups--, t += step, p += 3, q += 3) {
-    const uint32_t x0 = LANES(0), x1 = LANES(1), x2 = LANES(2);
-    uint32_t v;
-    THREE(STORE)
-  }
-}
-
 /* What a run of the kernel works on. */
 typedef struct {
   lut_args a;
@@ -158,8 +114,8 @@ static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, const int8
     last_p[i] = p[a->in_c - rest + i];
     last_q[i] = q[a->in_c - rest + i];
   }
-  if (a->group == 4) build4(t, 0, last_p, last_q, 1);
-  else build3(t, 0, last_p, last_q, 1);
+  if (a->group == 4) ternc_lut_build4(t, 0, last_p, last_q, 1);
+  else ternc_lut_build3(t, 0, last_p, last_q, 1);
 }
 
 /* The table row of window row `v` (0: the first that output row 0 reads) of the strip that begins
@@ -171,21 +127,31 @@ static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t v
   const int32_t row = (int32_t)v - a->pad_top;
   const int8_t *const line = row_of(job, row);
   const int8_t *const line_1 = row_of(job, row + (int32_t)(p->shift_h * a->stride_h));
-  const uint32_t whole = a->in_c / a->group, in_c = a->in_c, in_w = a->in_w, four = a->group == 4;
+  const uint32_t in_c = a->in_c, in_w = a->in_w, four = a->group == 4;
+  const uint32_t whole = in_c / a->group, most = (in_c + a->group - 1) / a->group;
   const size_t step = (size_t)p->slots * p->entries;
+  const size_t size = (size_t)a->in_h * in_w * in_c, need = (size_t)most * a->group;
+  const int8_t *const last = size < need ? NULL : job->x + (size - need);
   uint32_t phase, i;
   for (phase = 0; phase * p->width < p->slots; phase++, t += (p->width - used) * p->entries) {
     uint32_t column = first * a->stride_w + phase - (uint32_t)a->pad_left;
     uint32_t column_1 = column + p->shift_w * a->stride_w;
     for (i = 0; i < used; i++, t += p->entries) {
       const int8_t *p0 = job->zeros, *p1 = job->zeros;
-      if (line != NULL && column < in_w) p0 = line + column * in_c;
-      if (line_1 != NULL && column_1 < in_w) p1 = line_1 + column_1 * in_c;
+      uint32_t groups = most; /* the last may take in other pixels' channels, of no weight */
+      if (line != NULL && column < in_w) {
+        p0 = line + column * in_c;
+        if (last == NULL || p0 > last) groups = whole; /* or lie beyond the image */
+      }
+      if (line_1 != NULL && column_1 < in_w) {
+        p1 = line_1 + column_1 * in_c;
+        if (last == NULL || p1 > last) groups = whole;
+      }
       column += a->stride_w;
       column_1 += a->stride_w;
-      if (four) build4(t, step, p0, p1, whole);
-      else build3(t, step, p0, p1, whole);
-      if (whole * a->group != in_c) build_rest(a, t + step * whole, p0, p1);
+      if (four) ternc_lut_build4(t, step, p0, p1, groups);
+      else ternc_lut_build3(t, step, p0, p1, groups);
+      if (groups != most) build_rest(a, t + step * whole, p0, p1);
     }
   }
 }
@@ -210,11 +176,21 @@ static TERNC_NOINLINE void store_lanes(const uint32_t *from, uint32_t channels, 
     const uint32_t lane_c = ternc_lane_c(m, *to->c++);
     const uint32_t *sums = from, *end = from + count_1;
     int8_t *y = to->y++;
-    for (; sums != end; sums++, y += step) {
-      const uint32_t both = *sums;
-      y[0] = (int8_t)ternc_requant_lane(both << 16, m, lane_c, shift, lo, hi);
-      y[lane_1] = (int8_t)ternc_requant_lane(both & top, m, lane_c, shift, lo, hi);
+#define BOTH(both)                                                              \
+  y[0] = (int8_t)ternc_requant_lane((both) << 16, m, lane_c, shift, lo, hi);      \
+  y[lane_1] = (int8_t)ternc_requant_lane((both) & top, m, lane_c, shift, lo, hi); \
+  y += step;
+    if ((count_1 & 1u) != 0) {
+      const uint32_t first = *sums++;
+      BOTH(first)
     }
+    while (sums != end) {
+      const uint32_t first = sums[0], second = sums[1];
+      sums += 2;
+      BOTH(first)
+      BOTH(second)
+    }
+#undef BOTH
     for (end = from + count; sums != end; sums++, y += step) { /* without a partner */
       *y = (int8_t)ternc_requant_lane(*sums << 16, m, lane_c, shift, lo, hi);
     }
@@ -345,9 +321,9 @@ static void run_conv2d_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t en
   job.p = plan_of(&job.a);
   job.table = (uint32_t *)ternc_data(op, job.a.scratch);
   zeros = (int8_t *)(job.table + (size_t)job.p.span * job.p.slots * job.p.groups * job.p.entries);
-  for (i = 0; i < job.a.in_c; i++) zeros[i] = (int8_t)job.a.x_zero;
+  for (i = 0; i < job.p.groups * job.a.group; i++) zeros[i] = (int8_t)job.a.x_zero;
   job.zeros = zeros;
-  runs = (uint32_t *)(void *)zeros + (job.a.in_c + 3) / 4;
+  runs = (uint32_t *)(void *)zeros + (job.p.groups * job.a.group + 3) / 4;
   x = (const int8_t *)ternc_data(op, job.a.x);
   (void)begin; /* the tables serve every output: the work does not divide */
   (void)end;

@@ -3,8 +3,8 @@
  *
  * A table has 41 words: word 0 for the all-zero pattern, word h for pattern h, whose sum e is kept
  * beside its negation, (512 + e) | (512 - e) << 16. A weight byte 4*h + 2*(1 when negated) is thus
- * the byte offset of a half word. `block` tables are built at a time (w: [tile][out][block]); the
- * sums wait in scratch, behind the tables. Patterns are numbered in the order of build(): H1 = {x0},
+ * the byte offset of a half word. `block` tables are built at a time; the sums of `slab` outputs
+ * wait in scratch, behind the tables (w: [slab][tile][out][block]). Patterns are numbered in the order of build(): H1 = {x0},
  * H(k+1) = {Hk, Hk + xk, Hk - xk, xk}. */
 #include "fast.h"
 
@@ -16,6 +16,7 @@ static ternc_status check_dense_i8_t2_lut(const ternc_op *op) {
   uint64_t codes, i;
   if (!ternc_is_dim(args->rows) || !ternc_is_dim(args->in_features) ||
       !ternc_is_dim(args->out_features) || (args->block != 8 && args->block != MOST) ||
+      args->slab == 0 || args->slab > args->out_features ||
       !ternc_is_requant32(args->shift, args->lo, args->hi)) {
     return TERNC_E_OPERAND;
   }
@@ -27,7 +28,7 @@ static ternc_status check_dense_i8_t2_lut(const ternc_op *op) {
       ternc_expect(op, args->c, TERNC_I32, args->out_features) ||
       ternc_expect(op, args->w, TERNC_U8, codes) ||
       ternc_expect(op, args->scratch, TERNC_I32,
-                   (uint64_t)WORDS * args->block + args->out_features)) {
+                   (uint64_t)WORDS * args->block + args->slab)) {
     return TERNC_E_OPERAND;
   }
   w = (const uint8_t *)ternc_data(op, args->w);
@@ -108,24 +109,22 @@ static void run_dense_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t end
   uint32_t *t = (uint32_t *)ternc_data(op, a.scratch), *sums = t + WORDS * a.block;
   const uint32_t width = 4 * a.block, tiles = (a.in_features + width - 1) / width;
   const uint32_t start = 0u - BIAS * a.block * tiles;
-  uint32_t row, i;
+  uint32_t row, done, count, i;
   (void)begin; /* the tables serve every output: the work does not divide */
   (void)end;
-  for (row = 0; row < a.rows; row++) {
+  for (row = 0; row < a.rows; row++, x += a.in_features) {
     const uint8_t *w = (const uint8_t *)ternc_data(op, a.w);
-    for (i = 0; i < tiles; i++) {
-      const int8_t *from = x + (size_t)row * a.in_features + i * width;
-      build_tile(t, a.block, from, a.in_features - i * width);
-      if (a.block == MOST && i > 0) {
-        w = add_tile(t, w, sums, a.out_features, MOST, 0, 0);
-      } else if (a.block == MOST) {
-        w = add_tile(t, w, sums, a.out_features, MOST, 1, start);
-      } else {
-        w = add_tile(t, w, sums, a.out_features, 8, i == 0, start);
+    for (done = 0; done < a.out_features; done += count) {
+      count = a.out_features - done < a.slab ? a.out_features - done : a.slab;
+      for (i = 0; i < tiles; i++) {
+        build_tile(t, a.block, x + i * width, a.in_features - i * width);
+        if (a.block == MOST && i > 0) w = add_tile(t, w, sums, count, MOST, 0, 0);
+        else if (a.block == MOST) w = add_tile(t, w, sums, count, MOST, 1, start);
+        else w = add_tile(t, w, sums, count, 8, i == 0, start);
       }
-    }
-    for (i = 0; i < a.out_features; i++) {
-      *y++ = (int8_t)ternc_requant32(sums[i], m[i], c[i], a.shift, a.lo, a.hi);
+      for (i = 0; i < count; i++) {
+        *y++ = (int8_t)ternc_requant32(sums[i], m[done + i], c[done + i], a.shift, a.lo, a.hi);
+      }
     }
   }
 }

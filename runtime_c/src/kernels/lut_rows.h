@@ -21,7 +21,8 @@ typedef struct {
   uint32_t columns, channels;
 } ternc_lut_rows;
 
-enum { TERNC_LUT_COLUMNS = 16, TERNC_LUT_CHANNELS = 4 /* most in one go */ };
+#define TERNC_LUT_COLUMNS 16u
+#define TERNC_LUT_CHANNELS 4u /* most in one go */
 
 #if defined(__riscv) && __riscv_xlen == 32 && defined(__riscv_mul) && !defined(__riscv_32e) && \
     (defined(__GNUC__) || defined(__clang__))

@@ -6,7 +6,8 @@
 
 #include "fast.h"
 
-enum { TERNC_TAP_COLUMNS = 16, TERNC_TAP_LINES = 8 /* most in one go */ };
+#define TERNC_TAP_COLUMNS 16u
+#define TERNC_TAP_LINES 8u /* most in one go */
 
 typedef struct {
   const uint32_t *taps, *minus_end, *end;
