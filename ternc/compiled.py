@@ -74,9 +74,10 @@ class CompiledModel:
             return self._run_once(feeds, intermediates)
         runs = [self._run_once({n: a[i : i + 1] for n, a in feeds.items()}, intermediates)
                 for i in range(batch)]
-        return (
-            {name: np.concatenate([run[name] for run in runs]) for name in runs[0]} if runs else {}
-        )
+        if not runs:
+            return {port.name: _declared(port)[:0] for port in self.program.outputs}
+        return {name: np.concatenate([np.atleast_1d(run[name]) for run in runs])
+                for name in runs[0]}
 
     def reset(self) -> None:
         """Puts stateful models back into their initial state."""
@@ -174,7 +175,8 @@ class CompiledModel:
                 counts.add(given[0])
             else:
                 raise _usage(f"input {port.name!r} has shape {given}; the model takes {shape}")
-        counts.discard(None) if len(counts) > 1 and 1 in counts else None
+        if 1 in counts:  # one sample, whether its axis was meant as that of samples or not
+            counts.discard(None)
         if counts == {None}:
             return None
         if len(counts) != 1:
@@ -238,11 +240,19 @@ def to_device(array: Array, port: Port) -> Array:
         assert port.scale is not None
         with np.errstate(over="ignore"):
             real = array.astype(np.float32) / np.float32(port.scale)
-            codes = np.rint(real) + port.zero_point
-        return np.clip(np.nan_to_num(codes, nan=float(port.zero_point)), -128, 127).astype(np.int8)
+            codes = np.nan_to_num(np.rint(real) + port.zero_point, nan=float(port.zero_point))
+        stored: npt.NDArray[np.int8] = np.clip(codes, -128, 127).astype(np.int8)
+        return stored
     if declared == np.int64:
         array = np.clip(array, -(2**31), 2**31 - 1)
     return array.astype(wanted)
+
+
+def _declared(port: Port) -> Array:
+    """Zeros of an output's shape, one sample at least, and element type."""
+    import onnx_ir as ir
+
+    return np.zeros(port.shape or (1,), ir.DataType(port.onnx_type).numpy())
 
 
 def from_device(array: Array, port: Port) -> Array:
