@@ -92,6 +92,7 @@ _MATMUL = (
     " b_batch0:u b_batch1:u b_inner:u b_col:u"
 )
 _REQUANT = "shift:u lo:j hi:j"
+_RESIDUAL = "r:I y_m:j r_m:j sum_c:j sum_shift:u sum_lo:j sum_hi:j"
 _SEQUENCE = "steps:u batch:u in_features:u hidden:u directions:u reverse:u"
 _STATES = f"h0:I y:O h_last:O scratch:s {_SEQUENCE}"
 _CELLS = f"h0:I c0:I y:O h_last:O c_last:O scratch:s {_SEQUENCE}"
@@ -310,8 +311,10 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x82, "dense_i8_blocked", _operands(f"x:i w:c m:c c:c y:o {_DENSE} {_REQUANT}"),
            "y = requant(x w^T), int8; w [ceil(out/4)][in][4]"),
     Opcode(0x83, "conv2d_i8_blocked",
-           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
-           "y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]"),
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT} {_RESIDUAL}"),
+           "y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]; with a"
+           " residual r then y = clamp((y*y_m + r*r_m + sum_c) >> sum_shift, sum_lo, sum_hi)",
+           aliases=(("r", "y"),)),
     Opcode(0x84, "conv2d_i8_depthwise",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), int8, groups in_c, up 1"),

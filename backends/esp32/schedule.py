@@ -25,14 +25,17 @@ def in_place(item: Instruction) -> list[tuple[Tensor, Tensor]]:
     pairs = []
     for source_name, target_name in item.opcode.aliases:
         source, target = item.operand(source_name), item.operand(target_name)
+        if source is None:  # an optional operand
+            continue
         assert isinstance(source, Tensor)
         assert isinstance(target, Tensor)
         if {source.region, target.region} != {Region.SCRATCH} or source.nbytes != target.nbytes:
             continue
-        if _walks_alike(item, source_name) and all(
-                tensor is not source or _walks_alike(item, operand.name)
-                for operand, tensor in zip(item.opcode.operands, item.operands, strict=True)
-                if operand.kind is Kind.IN):
+        alike = {name for name, _ in item.opcode.aliases if _walks_alike(item, name)}
+        read_as = {operand.name
+                   for operand, tensor in zip(item.opcode.operands, item.operands, strict=True)
+                   if operand.kind is Kind.IN and tensor is source}
+        if read_as <= alike:
             pairs.append((source, target))
     return pairs
 

@@ -78,7 +78,7 @@
   X(0x80, dense_i8_t2_lut, 1, 14, "icccosuuuuuujj") \
   X(0x81, conv2d_i8_t2_lut, 1, 32, "icccosuuuuuuuuuuuuujjuuuuuuujujj") \
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
-  X(0x83, conv2d_i8_blocked, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
+  X(0x83, conv2d_i8_blocked, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
   X(0x85, conv2d_i8_t2_taps, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj")
 
@@ -1371,7 +1371,7 @@ typedef struct {
   int32_t hi;
 } ternc_dense_i8_blocked_args;
 
-/* y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4] */
+/* y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]; with a residual r then y = clamp((y*y_m + r*r_m + sum_c) >> sum_shift, sum_lo, sum_hi) */
 typedef struct {
   uint32_t x;
   uint32_t w;
@@ -1401,6 +1401,13 @@ typedef struct {
   uint32_t shift;
   int32_t lo;
   int32_t hi;
+  uint32_t r;
+  int32_t y_m;
+  int32_t r_m;
+  int32_t sum_c;
+  uint32_t sum_shift;
+  int32_t sum_lo;
+  int32_t sum_hi;
 } ternc_conv2d_i8_blocked_args;
 
 /* y = requant(conv(x, w)), int8, groups in_c, up 1 */

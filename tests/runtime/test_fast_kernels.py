@@ -143,6 +143,10 @@ def conv_case(
     return layer, tensors, {**g.numbers(), **layer.numbers(), "x_zero": x_zero}
 
 
+NO_RESIDUAL: dict[str, Number] = dict.fromkeys(
+    ["y_m", "r_m", "sum_c", "sum_shift", "sum_lo", "sum_hi"], 0)
+
+
 def as_chosen(
     choice: Choice, tensors: dict[str, Array | None], numbers: dict[str, Number]
 ) -> tuple[dict[str, Array | None], dict[str, Number]]:
@@ -152,7 +156,11 @@ def as_chosen(
     if choice.scratch:
         scratch = garbage(choice.scratch)
         fast["scratch"] = scratch.view(choice.scratch_type.numpy)
-    return fast, {**numbers, **choice.numbers}
+    more = {**numbers, **choice.numbers}
+    if choice.name == "conv2d_i8_blocked":
+        fast["r"] = None
+        more |= NO_RESIDUAL
+    return fast, more
 
 
 def assert_all_equal(
@@ -175,6 +183,29 @@ def assert_all_equal(
 def test_conv(form: str, g: Geometry, seed: int, fill: int | None, x_zero: int) -> None:
     layer, tensors, numbers = conv_case(g, seed, fill, x_zero, form)
     assert assert_all_equal(form, layer, tensors, numbers) > 0
+
+
+@CASES
+@given(geometries(), SEEDS, FILLS, st.integers(0, 24))
+def test_conv_with_residual(g: Geometry, seed: int, fill: int | None, shift: int) -> None:
+    """The sum of what the plain kernel gives and another tensor, also in that tensor's place."""
+    layer, tensors, numbers = conv_case(g, seed, fill, 5, "i8")
+    plain = call("conv2d_i8", tensors, **numbers)["y"].astype(np.int64)
+    integers = {name: int(value) for name, value in numbers.items()}
+    choice = next(c for c in candidates("conv2d", layer.codes, False, integers)
+                  if c.name == "conv2d_i8_blocked")
+    fast, more = as_chosen(choice, tensors, numbers)
+    rng = np.random.default_rng(seed)
+    r = rng.integers(-128, 128, plain.shape).astype(np.int8)
+    y_m, r_m, c = (int(v) for v in rng.integers(-(2**21), 2**21, 3))
+    more |= {"y_m": y_m, "r_m": r_m, "sum_c": c, "sum_shift": shift, "sum_lo": -100, "sum_hi": 90}
+    expected = np.clip((plain * y_m + r.astype(np.int64) * r_m + c) >> shift, -100, 90)
+    fast["r"] = r
+    np.testing.assert_array_equal(call("conv2d_i8_blocked", fast, **more)["y"], expected)
+    in_place = call("conv2d_i8_blocked", {**fast, "y": r}, {"r": "y"}, **more)["y"]
+    np.testing.assert_array_equal(in_place, expected)
+    exact = np.zeros(2 * layer.codes[0].size, np.int8)
+    assert_sizes_checked("conv2d_i8_blocked", {**fast, "scratch": exact}, **more)
 
 
 @pytest.mark.parametrize("form", ["i8", "i8_t2"])

@@ -124,6 +124,7 @@ class Lowering:
     forms: dict[ir.Value, Form] = field(default_factory=dict)
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)
+    copies: dict[tuple[int, Layout, Layout], Buffer] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     # int8 tensors whose scale is known only at run time: (tensor, factor of each row, rows), by id
     row_factors: dict[int, tuple[Tensor, Tensor, int]] = field(default_factory=dict)
@@ -240,14 +241,16 @@ class Lowering:
         ))
 
     def relayout(self, buffer: Buffer, layout: Layout, node: ir.Node) -> Buffer:
-        """The buffer in another layout of the same logical shape; copies where it must."""
+        """The buffer in another layout of the same logical shape; copies once where it must."""
         if buffer.layout.same_as(layout):
             return Buffer(buffer.tensor, layout, buffer.offset)
-        target = self.new(
-            f"{buffer.tensor.name}:layout", buffer.tensor.dtype, layout, buffer.offset
-        )
-        self.copy(node, buffer, target, layout.shape)
-        return target
+        key = (id(buffer.tensor), buffer.layout.canonical(), layout.canonical())
+        if key not in self.copies:
+            self.copies[key] = self.new(
+                f"{buffer.tensor.name}:layout", buffer.tensor.dtype, layout, buffer.offset
+            )
+            self.copy(node, buffer, self.copies[key], layout.shape)
+        return Buffer(self.copies[key].tensor, layout, buffer.offset)
 
     def row_major(self, buffer: Buffer, node: ir.Node) -> Buffer:
         """The buffer in logical order."""

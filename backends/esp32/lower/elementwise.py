@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -247,6 +248,30 @@ def periodic(layout: Layout, shape: Shape, arrays: list[WideArray]) -> tuple[
     return outer, channels, inner, vectors
 
 
+@dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """`(a*ma + b*mb + c) >> shift`, which provably stays within int32."""
+
+    ma: int
+    mb: int
+    c: int
+    shift: int
+
+
+def weighted_sum(a: Scaled, b: Scaled, q: Quantization, sign: int = 1) -> WeightedSum | None:
+    """The sum (sign 1) or difference (-1) of two quantized tensors in the output's scale."""
+    ra, rb = a.scale / q.scale, sign * b.scale / q.scale
+    largest = 256 * (abs(ra) + abs(rb)) + abs(q.zero)
+    if largest >= 2**30:
+        return None
+    shift = 24
+    while shift > 0 and largest * 2**shift >= 2**30:
+        shift -= 1
+    ma, mb = round(ra * 2**shift), round(rb * 2**shift)
+    c = (q.zero << shift) - a.zero * ma - b.zero * mb + ((1 << shift) >> 1)
+    return WeightedSum(ma, mb, c, shift)
+
+
 def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: Epilogue,
                   q: Quantization) -> bool:
     shape = ctx.shape(node.outputs[0])
@@ -254,20 +279,11 @@ def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: 
     output = ctx.new(epilogue.value.name or "y", DType.I8, layout, q.offset)
     numbers = {**nest, "lo": q.lo, "hi": q.hi}
     if node.op_type in ("Add", "Sub"):
-        sign = -1 if node.op_type == "Sub" else 1
-        ra, rb = a.scale / q.scale, sign * b.scale / q.scale
-        shift = 24
-        while (
-            shift > 0
-            and 128 * (abs(ra) + abs(rb)) * 2 * 2**shift + abs(q.zero) * 2**shift >= 2**30
-        ):
-            shift -= 1
-        if 128 * (abs(ra) + abs(rb)) * 2 + abs(q.zero) >= 2**30:
+        sum_ = weighted_sum(a, b, q, -1 if node.op_type == "Sub" else 1)
+        if sum_ is None:
             return False
-        ma, mb = round(ra * 2**shift), round(rb * 2**shift)
-        c = (q.zero << shift) - a.zero * ma - b.zero * mb + ((1 << shift) >> 1)
         ctx.emit("add_i8", node, a=x.tensor, b=y.tensor, y=output.tensor, **numbers,
-                 ma=ma, mb=mb, c=c, shift=shift)
+                 ma=sum_.ma, mb=sum_.mb, c=sum_.c, shift=sum_.shift)
     elif node.op_type == "Mul":
         constants = requantize_constants(
             np.array([a.scale * b.scale / q.scale]),

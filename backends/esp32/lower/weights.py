@@ -17,9 +17,11 @@ from ternc.backends.esp32.lower.kernel_choice import choose
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
+from ternc.backends.esp32.lower.residual import Residual, following_residual
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import pack_ternary, requantize_constants
 
+_ADDS = "conv2d_i8_blocked"  # the kernel that can add a residual
 WeightMap = Callable[[Any], Any]  # rearranges an array of any element type
 
 
@@ -198,9 +200,16 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     bias = layer.bias / q.scale + q.zero - x.zero * sums * multiplier
     constants = requantize_constants(multiplier, bias, bound)
     name = _weight_name(layer.node)
-    output = ctx.new(layer.epilogue.value.name or "y", DType.I8, layer.output_layout, q.offset)
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
     choice = _fast_kernel(ctx, layer)
+    epilogue, residual = layer.epilogue, None
+    if choice is not None and choice.name == _ADDS:
+        residual = following_residual(ctx, epilogue.value, q, layer.output_layout)
+    if residual is not None:
+        epilogue = Epilogue(residual.epilogue.value, quantization=residual.quantization,
+                            nodes=(*epilogue.nodes, *residual.epilogue.nodes))
+    last = q if residual is None else residual.quantization
+    output = ctx.new(epilogue.value.name or "y", DType.I8, layer.output_layout, last.offset)
     if choice is None:
         kernel = f"{layer.kernel}_i8{'_t2' if layer.weights.is_ternary else ''}"
         specific = {"w": layer.weights.store(ctx, name), **_zero_tensor(ctx, layer)}
@@ -211,6 +220,8 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
             count = 4 * choice.scratch // choice.scratch_type.size
             specific["scratch"] = Tensor(
                 ctx.unique(f"{name}:scratch"), choice.scratch_type, (count,))
+        if choice.name == _ADDS:
+            specific.update(_residual_operands(residual))
     source = ctx.relayout(x.buffer, layer.x_layout, layer.node)
     ctx.emit(
         kernel,
@@ -226,8 +237,18 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
         **{**layer.numbers, **specific},  # a fast form may turn the geometry
         **padding,
     )
-    ctx.bind(layer.epilogue.value, output)
-    ctx.absorb(layer.epilogue, layer.node)
+    ctx.bind(epilogue.value, output)
+    ctx.absorb(epilogue, layer.node)
+
+
+def _residual_operands(residual: Residual | None) -> dict[str, OperandValue]:
+    if residual is None:
+        return {"r": None, "y_m": 0, "r_m": 0, "sum_c": 0, "sum_shift": 0, "sum_lo": 0, "sum_hi": 0}
+    constants, q = residual.constants, residual.quantization
+    return {
+        "r": residual.branch.buffer.tensor, "y_m": constants.ma, "r_m": constants.mb,
+        "sum_c": constants.c, "sum_shift": constants.shift, "sum_lo": q.lo, "sum_hi": q.hi,
+    }
 
 
 def _emit_integer_to_float(ctx: Lowering, layer: Layer, x: Scaled) -> None:

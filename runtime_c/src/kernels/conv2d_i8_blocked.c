@@ -27,6 +27,12 @@ static ternc_status check_conv2d_i8_blocked(const ternc_op *op) {
       ternc_expect(op, a->scratch, TERNC_I8, 2 * taps_of(a))) {
     return TERNC_E_OPERAND;
   }
+  if (a->r != TERNC_NONE &&
+      (!ternc_is_requant32(a->sum_shift, a->sum_lo, a->sum_hi) ||
+       ternc_expect(op, a->r, TERNC_I8,
+                    ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->out_h, a->out_w), a->out_c)))) {
+    return TERNC_E_OPERAND;
+  }
   return TERNC_OK;
 }
 
@@ -93,6 +99,14 @@ static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t e
   k.shift = a.shift;
   k.lo = a.lo;
   k.hi = a.hi;
+  k.r = (const int8_t *)ternc_data(op, a.r);
+  k.y = y;
+  k.y_m = a.y_m;
+  k.r_m = a.r_m;
+  k.sum_c = a.sum_c;
+  k.sum_lo = a.sum_lo;
+  k.sum_hi = a.sum_hi;
+  k.sum_shift = a.sum_shift;
   (void)begin; /* the scratch is one: the work does not divide */
   (void)end;
   for (image = 0; image < a.n; image++, x += (size_t)a.in_h * a.in_w * a.in_c) {
