@@ -146,8 +146,8 @@ def show(layers: dict[str, Row], models: dict[str, Row]) -> None:
             f"\n{name}: {row['instructions']:,} instructions "
             f"({row['instructions'] / row['peer_instructions']:.2f} of esp-tflite-micro's), arena "
             f"{row['arena']:,} ({row['arena'] / row['peer_arena']:.2f}), stack {row['stack']:,}, "
-            f"flash {flash:,} ({flash / row['peer_flash']:.2f}): weights {row['weights']:,}, program "
-            f"{row['program']:,}, kernels {row['kernels']:,}"
+            f"flash {flash:,} ({flash / row['peer_flash']:.2f}): weights {row['weights']:,}, "
+            f"program {row['program']:,}, kernels {row['kernels']:,}"
         )
         for item in row["layers"]:
             each = f"{item['instructions'] / item['macs']:6.2f}" if item["macs"] else " " * 6

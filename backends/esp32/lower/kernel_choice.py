@@ -21,7 +21,8 @@ from ternc.quantize import pack_ternary
 DEFAULT_SCRATCH = 40 * 1024
 _SLABS = (64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
 LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of the kernels
-# Instructions per multiply-accumulate of the plain kernels (more where windows are small).
+# Instructions of the plain kernels per multiply-accumulate, and per output.
+_PLAIN_OUTPUT = 65
 _PLAIN = {
     ("dense", True): 9.2,
     ("dense", False): 7.1,
@@ -49,7 +50,8 @@ def choose(
         scratch_limit: most bytes of kernel scratch.
     """
     limit = DEFAULT_SCRATCH if scratch_limit is None else scratch_limit
-    plain = _PLAIN[kernel, ternary] * macs * CPI + codes.size * FLASH / (4 if ternary else 1)
+    work = _PLAIN[kernel, ternary] * macs + _PLAIN_OUTPUT * (macs // codes[0].size)
+    plain = work * CPI + codes.size * FLASH / (4 if ternary else 1)
     found = [c for c in candidates(kernel, codes, ternary, numbers) if 4 * c.scratch <= limit]
     best = min(found, key=lambda c: (c.cycles, c.scratch), default=None)
     return best if best is not None and best.cycles < plain else None
