@@ -123,6 +123,7 @@ class TernaryLayer(TernaryVariables):
 
     def quantized_input(self, x: Any, *, training: bool = False) -> Any:
         """The input as the layer's arithmetic sees it."""
+        x = ops.convert_to_tensor(x)
         if self.activations == "int8_dynamic":
             return dynamic_int8(x, self.eps, sample=self.sample_activations, training=training)
         if self.activations == "int8_static":

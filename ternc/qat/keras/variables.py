@@ -106,7 +106,12 @@ class TernaryVariables(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
                 store[name] = getattr(self, name)
 
     def load_own_variables(self, store: Any) -> None:
-        """Also from a checkpoint of the float layer: its scales are those of its kernels."""
+        """Also from a checkpoint of the float layer: its scales are those of its kernels.
+
+        Raises:
+            ValueError: The numbers of variables differ; or learned scales are missing where the
+                kernels are loaded later, as those of a recurrent layer are.
+        """
         stored, keys = self._stored() if self.built else [], set(store.keys())
         given = {key for key in keys if key.isdigit()}
         if given != {str(index) for index in range(len(stored))}:
@@ -115,10 +120,15 @@ class TernaryVariables(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
                 f"{len(given)}")
         for index, variable in enumerate(stored):
             variable.assign(store[str(index)])
-        for name in self._own_names() if self.built else ():
+        own = self._own_names() if self.built else []
+        for name in own:
             if name in keys:
                 getattr(self, name).assign(store[name])
-        if stored and self.learn_scale and f"{self.kernel_names[0]}_scale" not in keys:
+        if self.learn_scale and own and own[0] not in keys:
+            if not stored:
+                raise ValueError(
+                    f"the checkpoint has no scales for layer {self.name!r}: load it into the "
+                    "float model and convert that")
             self.reset_scales()
 
     def _stored(self) -> list[Any]:
