@@ -147,6 +147,11 @@ def apply(
         CompileError: the data does not fit, or the limit on the loss cannot be held.
     """
     nodes, mixed = precision.ternary_nodes, None
+    if not quantized and (nodes != frozenset() or precision.max_drop is not None):
+        from ternc.passes.restore_weights import RestoreWeights
+
+        chosen = None if precision.max_drop is not None else nodes
+        RestoreWeights(chosen, precision.not_ternary)(model)
     if precision.max_drop is not None:
         from ternc.mixed_precision import choose
 

@@ -45,8 +45,8 @@ def build(
         model: As `lower` takes it.
         diagnostics: Receives every problem.
         optimize: "size" lets the peak rise by 3 % or 512 bytes at most; "default" lets
-            the arena grow to half as much again (or by 3 KB); "speed" lets it double (or grow by
-            32 KB) and generates code for ternary convolutions.
+            the arena double up to 32 KB and from there grow by half; "speed" lets it double (or
+            grow by 32 KB) and generates code for ternary convolutions.
         symbol: Prefix of generated C names.
         room: Bytes of RAM that the arena may take.
         fuse: See `lower`, as for the rest.
@@ -86,8 +86,9 @@ def build(
 def _budget(arena: int, optimize: Optimize, room: int) -> int:
     """Bytes that the arena may grow to."""
     wanted = {
-        "size": arena + max(arena // 32, 512), "default": max(arena * 3 // 2, arena + 3072),
-        "speed": max(arena * 2, arena + 32768),
+        "size": arena + max(arena // 32, 512),
+        "default": arena + max(2800, min(arena, 16384), arena // 2),
+        "speed": arena + max(arena, 32768),
     }
     return max(arena, min(wanted[optimize], room))
 

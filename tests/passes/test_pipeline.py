@@ -12,7 +12,9 @@ from ternc.diagnostics import Diagnostics
 from ternc.passes import front
 
 # passes that run behind the front, when the options ask for them
-AFTER_FRONT = {"quantize", "quantize_dynamic", "quantize_weights", "ternarize"}
+AFTER_FRONT = {
+    "quantize", "quantize_dynamic", "quantize_weights", "restore_weights", "ternarize",
+}
 
 
 def _ours() -> list[ir.passes.PassBase]:
