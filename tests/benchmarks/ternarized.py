@@ -1,0 +1,67 @@
+"""Whole models with ternary weights on emulated RV32IMC, beside esp-tflite-micro with esp-nn.
+
+    python -m tests.benchmarks.ternarized [size|default|speed ...]
+
+The float models of MLPerf Tiny from ../shared/models, calibrated on noise (speed and memory do not
+depend on the data) and made ternary; keyword spotting and ResNet8 keep their first and last layer
+int8. The outputs of the emulated program are compared with the host's, byte for byte.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from tests.benchmarks import emulate
+from tests.shared_models import MODELS
+from ternc import compiler
+
+# File, whether the ends stay int8, and esp-tflite-micro's instructions, arena and flash (peers).
+CASES = {
+    "keyword spotting": ("mlperf_tiny_kws_ref_model_float32.onnx", True, 25_825_408, 22_780, 145_778),
+    "ResNet8": ("mlperf_tiny_pretrainedResnet.onnx", True, 96_412_505, 54_364, 186_534),
+    "anomaly detection": ("mlperf_tiny_ad01_fp32.onnx", False, 2_454_270, 2_380, 320_736),
+}
+
+
+def compiled_case(file: str, ends_int8: bool, optimize: str) -> compiler.CompiledModel:
+    """The model, calibrated and ternary."""
+    path = MODELS / file
+    dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim[1:]
+    generator = np.random.default_rng(0)
+    data = generator.normal(0, 1, (16, *(d.dim_value for d in dims))).astype(np.float32)
+    keep = {}
+    if ends_int8:
+        plain = compiler.compile(path, "esp32c3", calibration_data=data, check_fit=False)
+        layers = [item.layer for item in plain.program.instructions if item.macs]
+        keep = dict.fromkeys((layers[0], layers[-1]), "int8")
+    return compiler.compile(path, "esp32c3", calibration_data=data, check_fit=False, keep=keep,
+                            ternarize="optimal", optimize=optimize)  # type: ignore[arg-type]
+
+
+def main(arguments: list[str]) -> int:
+    """Prints a row for each model and optimization."""
+    if missing := emulate.missing_tools():
+        print(missing, file=sys.stderr)
+        return 2
+    print("| model | -O | instructions | of theirs | arena B | of theirs | flash B | of theirs |")
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (file, ends, instructions, arena, flash) in CASES.items():
+            for optimize in arguments or ["size", "default", "speed"]:
+                compiled = compiled_case(file, ends, optimize)
+                found = emulate.count(compiled, Path(folder))
+                bytes_ = compiled.flash_bytes + found.kernel_bytes
+                print(f"| {name} | {optimize} | {found.instructions:,} | "
+                      f"{found.instructions / instructions:.2f} | {compiled.plan.arena_bytes:,} | "
+                      f"{compiled.plan.arena_bytes / arena:.2f} | {bytes_:,} | "
+                      f"{bytes_ / flash:.2f} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
