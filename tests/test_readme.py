@@ -89,6 +89,7 @@ def test_set_up_is_two_commands() -> None:
         assert block.text.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_first_command() -> None:
     """What it does after installing."""
@@ -103,6 +104,7 @@ def test_first_command() -> None:
     assert Path("gesture_cnn.h").read_text(encoding="utf-8") == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "block", [b for b in BLOCKS if b.language == "sh" and b.note not in COMMANDS], ids=str)
 @pytest.mark.usefixtures("folder")
@@ -120,6 +122,7 @@ def test_commands(block: Block) -> None:
         assert Path(out.strip(), "src", "ternc.h").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python"], ids=str)
 @pytest.mark.usefixtures("folder")
 def test_python(block: Block) -> None:
@@ -173,6 +176,7 @@ int main(void) {{
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", [pytest.param(here, id=there) for there, here in rows()])
 @pytest.mark.usefixtures("folder")
 def test_line_for_the_older_system(here: str, request: pytest.FixtureRequest) -> None:
@@ -217,6 +221,7 @@ int main(void) {{
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "block", [b for b in blocks(RUNTIME_TEXT) if b.language == "c"], ids=str)
 @pytest.mark.usefixtures("folder")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,8 +26,8 @@ DENSE_CODE, LUT_CODE = 0x0C, 0x27
 
 
 @pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
-    running = Loader(loader.build(tmp_path_factory.mktemp("loader")))
+def load(sanitized_loader: Path) -> Iterator[Loader]:
+    running = Loader(sanitized_loader)
     yield running
     running.close()
 
