@@ -192,7 +192,8 @@ def _pool(b: Builder, x: str, shape: Shape) -> None:
     for d, p, q, k, s, e in zip(shape[2:], begin, end, kernel, strides, dilations, strict=True):
         room = d + p + q - e * (k - 1) - 1
         out = (-(-room // s) if ceil else room // s) + 1
-        size.append(out - (ceil and (out - 1) * s >= d + p))  # none starts in the padding behind
+        # onnx counts a window that starts in the padding behind, onnxruntime leaves it out.
+        size.append(0 if ceil and (out - 1) * s >= d + p else out)
     if min(size) < 1:
         return
     extra = {"count_include_pad": b.draw(st.integers(0, 1))} if op == "AveragePool" else {}
@@ -351,5 +352,5 @@ def graphs(draw: Callable[[Any], Any], max_nodes: int = 6) -> onnx.ModelProto:
          *(helper.make_tensor_value_info(n, TensorProto.INT64, s) for n, s in b.indices)],
         b.initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    onnx.checker.check_model(model)  # not its shapes: it counts a window too many in ceil_mode
+    onnx.checker.check_model(model, full_check=True)
     return model

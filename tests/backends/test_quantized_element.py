@@ -207,6 +207,20 @@ FORMS = (
     quantized(
         "cast i8 u8", "q=QuantizeLinear(x,s1,z1) y=Cast<to=2>(q)", outputs="uint8[N,M,A,B] y"
     ),
+    quantized("two Q on input",
+              IN + "r=QuantizeLinear(x,s2,z2) e=DequantizeLinear(r,s2,z2) t=Add(d,e) " + OUT3),
+    quantized("input Q and float use", IN + "t=Add(d,x) " + OUT3),
+    quantized("two DQ of one Q", IN + "e=DequantizeLinear(q,s2,z2) t=Mul(d,e) " + OUT3),
+    quantized("div by zero act", IN + "e=DequantizeLinear(k,s2) t=Div(d,e) " + OUT3,
+              inputs="float[1,3,6,6] x, int8[1,3,6,6] k"),
+    quantized("add huge ratio", IN + "e=DequantizeLinear(k,sh,z2) t=Add(d,e) " + OUT3,
+              inputs="float[1,3,6,6] x, int8[1,3,6,6] k", sh=np.float32(1000000000.0)),
+    quantized("add tiny ratio", IN + "e=DequantizeLinear(k,sh,z2) t=Add(d,e) " + OUT3,
+              inputs="float[1,3,6,6] x, int8[1,3,6,6] k", sh=np.float32(1e-09)),
+    quantized("rank0 q", IN + "t=Sigmoid(d) " + OUT3,
+              inputs="float x", outputs="int8 qy"),
+    quantized("rank1 q", IN + "t=Add(d,v) " + OUT3,
+              inputs="float[4] x", outputs="int8[N] qy", v=floats(4)),
 )
 
 

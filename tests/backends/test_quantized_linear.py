@@ -186,6 +186,135 @@ FORMS = (
     quantized(
         "scale huge", IN + KERNEL + "t=Conv(d,w) qy=QuantizeLinear(t,sh,z3)", sh=np.float32(1e30)
     ),
+    quantized("convT q axis1",
+              IN + "w=DequantizeLinear<axis=1>(wt,st) t=ConvTranspose<strides=[2,2]>(d,w) " + OUT3,
+              inputs="float[1,4,5,5] x", wt=bytes_(4, 3, 3, 3), st=floats(3, low=0.01, high=0.02)),
+    quantized("convT q groups",
+              IN
+              + "w=DequantizeLinear<axis=1>(wt,st) "
+              "t=ConvTranspose<strides=[2,2],group=2,pads=[1,1,1,1]>(d,w) " + OUT3,
+              inputs="float[1,4,5,5] x", wt=bytes_(4, 3, 3, 3), st=floats(3, low=0.01, high=0.02)),
+    quantized("convT q axis0",
+              IN + "w=DequantizeLinear<axis=0>(wt,st) t=ConvTranspose<strides=[2,2]>(d,w) " + OUT3,
+              inputs="float[1,4,5,5] x", wt=bytes_(4, 3, 3, 3), st=floats(4, low=0.01, high=0.02)),
+    quantized("convT q ternary",
+              IN
+              + "w=DequantizeLinear<axis=1>(wt,st) "
+              "t=ConvTranspose<strides=[2,2],dilations=[2,1]>(d,w) " + OUT3,
+              inputs="float[1,4,5,5] x", wt=bytes_(4, 3, 3, 3) % 3 - 1,
+              st=floats(3, low=0.1, high=0.2)),
+    quantized("conv axis1 scale", IN + "w=DequantizeLinear<axis=1>(w8,sx) t=Conv(d,w) " + OUT3,
+              sx=floats(3, low=0.01, high=0.02)),
+    quantized("conv depthwise q",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Conv<group=3,pads=[1,1,1,1]>(d,w) " + OUT3,
+              wd=bytes_(6, 1, 3, 3), sx=floats(6, low=0.01, high=0.02)),
+    quantized("conv depthwise tern",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Conv<group=3,pads=[1,1,1,1]>(d,w) " + OUT3,
+              wd=bytes_(3, 1, 3, 3) % 3 - 1,
+              sx=floats(3, low=0.1, high=0.2)),
+    quantized("conv1d q",
+              IN
+              + "w=DequantizeLinear<axis=0>(wd,sx) "
+              "t=Conv<auto_pad=\"SAME_LOWER\",strides=[2]>(d,w) " + OUT3,
+              inputs="float[2,3,9] x", outputs="int8[A,B,C] qy", wd=bytes_(5, 3, 4),
+              sx=floats(5, low=0.01, high=0.02)),
+    quantized("conv out_c 1", IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Conv(d,w) " + OUT3,
+              wd=bytes_(1, 3, 6, 6), sx=floats(1, low=0.01, high=0.02)),
+    quantized("conv 1x1 large",
+              IN
+              + "w=DequantizeLinear<axis=0>(wd,sx) t=Conv(d,w,b) r=Clip(t,c0,c6) "
+              "qy=QuantizeLinear(r,s3,z3)",
+              inputs="float[2,32,7,5] x", wd=bytes_(33, 32, 1, 1) % 3 - 1,
+              sx=floats(33, low=0.1, high=0.2), b=floats(33), c0=np.float32(-1),
+              c6=np.float32(3)),
+    quantized("conv 3x3 large tern",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Conv<pads=[1,1,1,1],strides=[2,2]>(d,w) "
+              + OUT3,
+              inputs="float[1,16,11,13] x",
+              wd=bytes_(24, 16, 3, 3) % 3 - 1,
+              sx=floats(24, low=0.1, high=0.2)),
+    quantized("conv 3x3 large int8 dil",
+              IN
+              + "w=DequantizeLinear<axis=0>(wd,sx) t=Conv<pads=[2,2,2,2],dilations=[2,2]>(d,w) "
+              + OUT3,
+              inputs="float[1,16,11,13] x", wd=bytes_(24, 16, 3, 3),
+              sx=floats(24, low=0.01, high=0.02)),
+    quantized("dense large tern",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Gemm<transB=1>(d,w) " + OUT3,
+              inputs="float[3,200] x", outputs="int8[A,B] qy",
+              wd=bytes_(70, 200) % 3 - 1,
+              sx=floats(70, low=0.1, high=0.2)),
+    quantized("dense large int8",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Gemm<transB=1>(d,w) " + OUT3,
+              inputs="float[3,201] x", outputs="int8[A,B] qy", wd=bytes_(71, 201),
+              sx=floats(71, low=0.01, high=0.02)),
+    quantized("dense all zero rows",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Gemm<transB=1>(d,w) " + OUT3,
+              inputs="float[3,64] x", outputs="int8[A,B] qy", wd=np.zeros((9, 64), np.int8),
+              sx=floats(9, low=0.01, high=0.02)),
+    quantized("dense zero scale",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Gemm<transB=1>(d,w) " + OUT3,
+              inputs="float[3,64] x", outputs="int8[A,B] qy", wd=bytes_(9, 64),
+              sx=np.array([0, 0.1, 0.1, 0.1, 0, 0.1, 0.1, 0.1, 0.1], np.float32)),
+    quantized("gemm C MN q",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Gemm<transB=1,alpha=2.0>(d,w,c) " + OUT3,
+              inputs="float[3,20] x", outputs="int8[A,B] qy", wd=bytes_(5, 20),
+              sx=floats(5, low=0.01, high=0.02), c=floats(3, 5)),
+    quantized("matmul left dq const",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=MatMul(w,d) " + OUT3,
+              inputs="float[20,3] x", outputs="int8[A,B] qy", wd=bytes_(5, 20),
+              sx=floats(5, low=0.01, high=0.02)),
+    quantized("matmul left dq const pt", IN + "w=DequantizeLinear(wd,s2) t=MatMul(w,d) " + OUT3,
+              inputs="float[20,3] x", outputs="int8[A,B] qy", wd=bytes_(5, 20)),
+    quantized("matmul bcast acts q", IN + "e=DequantizeLinear(k,s2,z2) t=MatMul(d,e) " + OUT3,
+              inputs="float[2,1,4,5] x, int8[3,5,3] k"),
+    quantized("matmul r1 acts q", IN + "e=DequantizeLinear(k,s2,z2) t=MatMul(d,e) " + OUT3,
+              inputs="float[5] x, int8[5,3] k", outputs="int8[N] qy"),
+    quantized("attention",
+              IN
+              + "k=Transpose<perm=[0,2,1]>(d) t=MatMul(d,k) q1=QuantizeLinear(t,s3,z3) "
+              "d1=DequantizeLinear(q1,s3,z3) sm=Softmax(d1) q2=QuantizeLinear(sm,ss,zs) "
+              "d2=DequantizeLinear(q2,ss,zs) u=MatMul(d2,d) qy=QuantizeLinear(u,s2,z2)",
+              inputs="float[1,6,8] x", outputs="int8[A,B,C] qy", ss=np.float32(1 / 256),
+              zs=np.int8(-128)),
+    quantized("softmax nhwc",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) d1=DequantizeLinear(q1,s3,z3) "
+              "n=Softmax<axis=2>(d1) qy=QuantizeLinear(n,s2,z2)"),
+    quantized("softmax flat nhwc",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) d1=DequantizeLinear(q1,s3,z3) "
+              "fl=Flatten(d1) n=Softmax<axis=1>(fl) qy=QuantizeLinear(n,s2,z2)",
+              outputs="int8[A,B] qy"),
+    quantized("argmax flat nhwc",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) fl=Flatten(q1) y=ArgMax<axis=1>(fl)",
+              outputs="int64[A,B] y"),
+    quantized("prelu nhwc",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) d1=DequantizeLinear(q1,s3,z3) "
+              "n=PRelu(d1,sl) qy=QuantizeLinear(n,s2,z2)",
+              sl=floats(4, 1, 1)),
+    quantized("prelu nhwc wide",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) d1=DequantizeLinear(q1,s3,z3) "
+              "n=PRelu(d1,sl) qy=QuantizeLinear(n,s2,z2)",
+              sl=floats(4, 1, 4)),
+    quantized("affine nhwc",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) d1=DequantizeLinear(q1,s3,z3) "
+              "n=Mul(d1,sl) fl=Flatten(n) qy=QuantizeLinear(fl,s2,z2)",
+              outputs="int8[A,B] qy", sl=floats(4, 1, 4)),
+    quantized("affine after flatten",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) d1=DequantizeLinear(q1,s3,z3) "
+              "fl=Flatten(d1) n=Mul(fl,sl) qy=QuantizeLinear(n,s2,z2)",
+              outputs="int8[A,B] qy", sl=floats(64)),
+    quantized("add bcast nhwc",
+              IN + KERNEL
+              + "t=Conv(d,w) q1=QuantizeLinear(t,s3,z3) d1=DequantizeLinear(q1,s3,z3) "
+              "e=DequantizeLinear(k,s2,z2) n=Add(d1,e) qy=QuantizeLinear(n,s2,z2)",
+              inputs="float[1,3,6,6] x, int8[4,1,4] k"),
 )
 
 

@@ -145,6 +145,31 @@ FORMS = (
               outputs="int8[N,M] qy", sh=ints(1, -1)),
     quantized("q to output and flatten", "q=QuantizeLinear(x,s1,z1) r=Flatten(q)",
               outputs="int8[N,M,A,B] q, int8[N,M] r"),
+    quantized("DQ shared many",
+              IN
+              + "a=Relu(d) b=Sigmoid(d) c=MaxPool<kernel_shape=[2,2]>(d) e=GlobalAveragePool(d) "
+              "q1=QuantizeLinear(a,s1,z1) q2=QuantizeLinear(b,s1,z1) q3=QuantizeLinear(c,s1,z1) "
+              "q4=QuantizeLinear(e,s1,z1)",
+              outputs="int8[N,M,A,B] q1,int8[N,M,A,B] q2,int8[N,M,A,B] q3,int8[N,M,A,B] q4"),
+    quantized("ln nhwc", IN + "n=LayerNormalization<axis=2>(d,g1,b1) qy=QuantizeLinear(n,s2,z2)",
+              g1=floats(6, 6), b1=floats(6, 6)),
+    quantized("squeeze excite",
+              IN
+              + "g=GlobalAveragePool(d) q1=QuantizeLinear(g,s1,z1) "
+              "d1=DequantizeLinear(q1,s1,z1) h=HardSigmoid(d1) q2=QuantizeLinear(h,s1,z1) "
+              "d2=DequantizeLinear(q2,s1,z1) n=Mul(d,d2) qy=QuantizeLinear(n,s3,z3)"),
+    quantized("avgpool tiny",
+              IN + "t=AveragePool<kernel_shape=[3,3]>(d) qy=QuantizeLinear(t,sh,z3)",
+              sh=np.float32(1e-06)),
+    quantized("avgpool big",
+              IN + "t=AveragePool<kernel_shape=[3,3]>(d) qy=QuantizeLinear(t,sh,z3)",
+              sh=np.float32(1000000.0)),
+    quantized("ln const input", IN + "z=Mul(d,c0) t=LayerNormalization(z,a1,b1) " + OUT3,
+              c0=np.float32(0), a1=floats(6), b1=floats(6)),
+    quantized("ln eps big", IN + "t=LayerNormalization<epsilon=1000.0>(d,a1,b1) " + OUT3,
+              a1=floats(6), b1=floats(6)),
+    quantized("ln one", IN + "t=LayerNormalization(d,a1,b1) " + OUT3,
+              inputs="float[3,1] x", outputs="int8[A,B] qy", a1=floats(1), b1=floats(1)),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ternc import compiler as ternc
 from ternc.diagnostics import CompileError, Severity
-from tests.agreement import floats, form, ints
+from tests.agreement import bytes_, floats, form, ints
 from tests.quantized import IN, KERNEL, OUT1, OUT2, OUT3, quantized
 
 REFUSED = (
@@ -88,6 +88,13 @@ REFUSED = (
               inputs="int32[3] x", outputs="float[N] y"),
     quantized("relu on ints", "TC0104", "q=QuantizeLinear(x,s1,z1) r=Relu(q)",
               outputs="int8[N,M,A,B] r"),
+    quantized("dense wide scales", "TC0202",
+              IN + "w=DequantizeLinear<axis=0>(wd,sx) t=Gemm<transB=1>(d,w,b) " + OUT3,
+              inputs="float[3,64] x", outputs="int8[A,B] qy", wd=bytes_(6, 64),
+              sx=np.array([1e-09, 1e-05, 0.001, 0.1, 1, 10], np.float32),
+              b=np.array([1000000.0, -1000000.0, 0, 1e-09, 3, 1000000000.0], np.float32)),
+    quantized("mul huge ratio", "TC0202", IN + "e=DequantizeLinear(k,sh,z2) t=Mul(d,e) " + OUT3,
+              inputs="float[1,3,6,6] x, int8[1,3,6,6] k", sh=np.float32(1000000.0)),
 )
 
 

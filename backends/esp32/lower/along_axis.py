@@ -17,6 +17,7 @@ from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
 _SOFTMAX_BITS = 22  # of exp's table entries: the largest is 2^22
+_NORM_MOST = 4096  # values that layernorm_i8 takes the mean of
 _NORM_BITS = 12  # fraction bits of a normalised value (isa.py, layernorm_i8)
 
 
@@ -104,15 +105,20 @@ def lower_layer_normalization(ctx: Lowering, node: ir.Node) -> None:
     form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if isinstance(form, Scaled) and q is not None and n <= 4096:
+    if isinstance(form, Scaled) and q is not None and n <= _NORM_MOST:
         buffer = ctx.relayout(form.buffer, _trailing(form.buffer.layout, axis), node)
         scale = (np.ones(n) if gamma is None else gamma.astype(np.float64)) / q.scale
         offset = np.zeros(n) if beta is None else beta.astype(np.float64)
         bound = int(np.ceil(np.sqrt(n) * 2**_NORM_BITS)) + 1
         constants = requantize_constants(
             scale / 2**_NORM_BITS, offset / q.scale + q.zero, np.full(n, bound))
-        exact = round(epsilon / form.scale**2 * n * n)
-        if exact < 2**60:
+        wanted = epsilon / form.scale**2 * n * n
+        exact = round(wanted)
+        # Half of the relative error of the variance, the least of which is n - 1 (or 0, and then
+        # every value is the mean), and two units of the normalised values: in steps of the result.
+        least = max(n - 1 + exact, 1)
+        error = 0.5 * abs(exact - wanted) / least * np.sqrt(n) + 2.0 ** (1 - _NORM_BITS)
+        if exact < 2**60 and error * np.abs(scale).max(initial=0) < 0.5:
             output = ctx.new(epilogue.value.name or "y", DType.I8, buffer.layout, q.offset)
             ctx.emit("layernorm_i8", node, x=buffer.tensor, y=output.tensor,
                      m=ctx.data(f"{node.name}:m", constants.m, DType.I32),
