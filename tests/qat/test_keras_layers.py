@@ -206,6 +206,16 @@ class TestActivations:
         slope = np.array([0.0, -128.0, 0 - 0.4, 127.0])
         assert to_step == pytest.approx((slope * upstream).sum() / (127 * 4) ** 0.5, rel=1e-4)
 
+    def test_a_static_step_that_overshot_finds_back(self) -> None:
+        """It counts as eps, and its gradient still reaches it."""
+        layer = qat.TernaryDense(3, activations="static")
+        layer.build((None, 4))
+        layer.activation_offset.assign(-1.0)
+        x = noise(2, 4)
+        assert np.abs(numpy(layer.quantized_input(x))).max() <= 128 * 1.001e-6
+        _, to_step = self.gradient(layer, x, x, layer.activation_offset)
+        assert to_step > 0
+
     @pytest.mark.parametrize("kind", ["conv2d", "depthwise", "lstm"])
     @pytest.mark.parametrize("activations", ["int8_dynamic", "int8_static"])
     def test_in_every_kind_of_layer(self, kind: str, activations: str) -> None:

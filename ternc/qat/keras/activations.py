@@ -58,17 +58,18 @@ def first_step(x: Any, eps: float) -> Any:
     return ops.maximum(2.0 * mean / _HIGH**0.5, eps)
 
 
-def static_int8(x: Any, step: Any, *, training: bool) -> Any:
+def static_int8(x: Any, step: Any, eps: float, *, training: bool) -> Any:
     """round(clip(x / step, -128, 127)) · step with a learned step, as in LSQ (Esser et al. 2020).
 
     In training the rounding passes gradients straight through, and the step's gradient is scaled
-    by 1 / sqrt(127 · values per sample).
+    by 1 / sqrt(127 · values per sample). A step below `eps` counts as `eps`, and its gradient
+    reaches it all the same: an optimizer may overshoot, and has to find back.
     """
-    if not training:
-        step = ops.cast(step, x.dtype)
-        return ops.round(ops.clip(x / step, _LOW, _HIGH)) * step
-    values = ops.cast(ops.prod(ops.shape(x)[1:]), step.dtype)
-    share = 1.0 / ops.sqrt(ops.maximum(values, 1.0) * _HIGH)
-    step = ops.cast(through(step, step, share), x.dtype)
-    ratio = ops.clip(x / step, _LOW, _HIGH)
-    return through(ratio, ops.round(ratio)) * step
+    used = ops.maximum(step, eps)
+    if training:
+        values = ops.cast(ops.prod(ops.shape(x)[1:]), step.dtype)
+        used = through(step, used, 1.0 / ops.sqrt(ops.maximum(values, 1.0) * _HIGH))
+    used = ops.cast(used, x.dtype)
+    ratio = ops.clip(x / used, _LOW, _HIGH)
+    rounded = ops.round(ratio)
+    return (through(ratio, rounded) if training else rounded) * used

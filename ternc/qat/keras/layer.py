@@ -131,8 +131,8 @@ class TernaryLayer(TernaryVariables):
             if training:
                 start = ops.where(start < 0, first_step(x, self.eps), start)
                 self.activation_start.assign(start)
-            step = ops.maximum(ops.abs(start) + self.activation_offset, self.eps)
-            return static_int8(x, step, training=training)
+            step = ops.abs(start) + self.activation_offset
+            return static_int8(x, step, self.eps, training=training)
         return x
 
     @contextlib.contextmanager

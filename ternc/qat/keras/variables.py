@@ -82,7 +82,8 @@ class TernaryVariables(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
     def copy_from(self, layer: Any) -> None:
         """Takes the weights of a built float layer."""
         for mine, given in zip(self._float_variables(), layer.weights, strict=True):
-            mine.assign(given)
+            # as an array: on JAX the layers would share a buffer, which training gives away
+            mine.assign(ops.convert_to_numpy(given))
         self.reset_scales()
 
     def _own_names(self) -> list[str]:
