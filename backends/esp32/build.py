@@ -1,7 +1,7 @@
 """From the final graph to a placed program: how much scratch each kernel may use, and -O.
 
-Fast kernels want scratch (tables, packed images). A first lowering without any shows what is alive
-at each layer; the second lets each layer use what is left of a budget at its step, so that the
+Fast kernels want scratch (tables, packed images). First lowerings with hardly any show what is alive
+at each layer; the next lets each layer use what is left of a budget at its step, so that the
 peak rises as little as the budget allows and most layers cost no memory at all.
 """
 
@@ -22,6 +22,7 @@ from ternc.diagnostics import Diagnostics
 Optimize = Literal["size", "default", "speed"]
 OPTIMIZE: tuple[Optimize, ...] = ("size", "default", "speed")
 _ATTEMPTS = 4
+_LEAN = (0, 512, 2048)  # bytes of scratch for each layer among which the smallest arena is sought
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,15 @@ def build(
         return lower(model, into, fuse=fuse, io_float=io_float, channels_last_io=channels_last_io,
                      stateful=stateful, scratch_limit=limit)
 
-    program, folded = lowered(diagnostics, lambda _: 0)
-    if diagnostics.errors:
-        return None
-    plain = Build(program, plan_memory(program), folded)
+    plain: Build | None = None
+    for scratch in _LEAN:  # a little scratch can save more: in-place kernels want some
+        program, folded = lowered(diagnostics if plain is None else Diagnostics(), _always(scratch))
+        if diagnostics.errors:
+            return None
+        lean = Build(program, plan_memory(program), folded)
+        if plain is None or lean.plan.arena_bytes <= plain.plan.arena_bytes:
+            plain = lean
+    assert plain is not None
     budget = _budget(plain.plan.arena_bytes, optimize, room)
     alive = _alive(plain)
     best, allowance = plain, budget
@@ -93,11 +99,16 @@ def _budget(arena: int, optimize: Optimize, room: int) -> int:
     return max(arena, min(wanted[optimize], room))
 
 
+def _always(scratch: int) -> Callable[[str], int]:
+    return lambda _: scratch
+
+
 def _alive(built: Build) -> dict[str, int]:
-    """Layer name -> the most bytes alive during its instructions."""
+    """Layer name -> the most bytes alive during its instructions, their own scratch apart."""
     alive: dict[str, int] = {}
     for step, item in enumerate(built.program.instructions):
         live = sum(b.size for b in built.plan.blocks if b.first <= step <= b.last)
+        live -= sum(tensor.nbytes for tensor in item.scratch)
         alive[item.layer] = max(alive.get(item.layer, 0), live)
     return alive
 

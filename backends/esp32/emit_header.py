@@ -135,7 +135,8 @@ def _natives(program: Program) -> str:
             "  (void)begin;\n  (void)end;\n"
             f"  ternc_lines_run(op, {native.entry});\n}}\n"
             f"static const ternc_kernel {name}_kernel = {{\n"
-            f"  {native.opcode.code:#x}u, {native.opcode.revision:#x}u, TERNC_WORDS_conv2d_i8_lines,"
+            f"  {native.opcode.code:#x}u, {native.opcode.revision:#x}u, "
+            "TERNC_WORDS_conv2d_i8_lines,"
             " TERNC_KINDS_conv2d_i8_lines,\n"
             f"  ternc_lines_check, NULL, {name}_run}};"
         )

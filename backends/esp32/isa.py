@@ -314,13 +314,14 @@ OPCODES: tuple[Opcode, ...] = (
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT} {_RESIDUAL}"),
            "y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]; with a"
            " residual r then y = clamp((y*y_m + r*r_m + sum_c) >> sum_shift, sum_lo, sum_hi)",
-           aliases=(("r", "y"),)),
+           aliases=(("x", "y"), ("r", "y"))),  # x: pointwise only
     Opcode(0x84, "conv2d_i8_depthwise",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
-           "y = requant(conv(x, w)), int8, groups in_c, up 1"),
+           "y = requant(conv(x, w)), int8, groups in_c, up 1", aliases=(("x", "y"),)),
     Opcode(0x85, "conv2d_i8_t2_taps",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
-           "y = requant(conv(x, w)), groups in_c, up 1; w as in conv2d_i8_t2"),
+           "y = requant(conv(x, w)), groups in_c, up 1; w as in conv2d_i8_t2",
+           aliases=(("x", "y"),)),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a
@@ -329,7 +330,8 @@ NATIVE = 0x8000
 NATIVE_OPCODES: tuple[Opcode, ...] = (
     Opcode(NATIVE, "conv2d_i8_lines", _operands(
         f"x:i m:c c:c y:o image:s {_IMAGE} {_WINDOW} x_zero:j strip:u chunks:u {_REQUANT}"),
-        "y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2"),
+        "y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2",
+        aliases=(("x", "y"),)),  # where one strip holds the whole image
 )
 
 BY_NAME: dict[str, Opcode] = {opcode.name: opcode for opcode in (*OPCODES, *NATIVE_OPCODES)}

@@ -17,7 +17,14 @@ import numpy.typing as npt
 
 from ternc.backends.esp32.isa import BY_NAME, NATIVE
 from ternc.backends.esp32.program import (
-    DType, Instruction, NativeCode, OperandValue, Program, Region, Tensor, instruction,
+    DType,
+    Instruction,
+    NativeCode,
+    OperandValue,
+    Program,
+    Region,
+    Tensor,
+    instruction,
 )
 from ternc.backends.esp32.straight_line import OUTPUTS, emit_block
 
@@ -103,7 +110,13 @@ def add_native_code(
         if strip == 0 or chunks == 0:
             continue
         program.instructions[place], code = _native(
-            item, layer, strip, chunks, f"{symbol}_layer{len(program.natives)}", len(program.natives))
+            item,
+            layer,
+            strip,
+            chunks,
+            f"{symbol}_layer{len(program.natives)}",
+            len(program.natives),
+        )
         program.natives.append(code)
 
 
@@ -111,7 +124,11 @@ def _candidate(item: Instruction) -> _Convolution | None:
     if not item.opcode.name.startswith("conv2d_i8_t2") or item.codes is None:
         return None
     operands = {o.name: v for o, v in zip(item.opcode.operands, item.operands, strict=True)}
-    if operands.get("groups", 1) != 1 or operands.get("up_h", 1) != 1 or operands.get("up_w", 1) != 1:
+    if (
+        operands.get("groups", 1) != 1
+        or operands.get("up_h", 1) != 1
+        or operands.get("up_w", 1) != 1
+    ):
         return None
     numbers = {name: _int(operands[name]) for name in _GEOMETRY}
     codes = item.codes.reshape(numbers["out_c"], numbers["kernel_h"], numbers["kernel_w"], -1)
@@ -149,8 +166,13 @@ def _native(item: Instruction, layer: _Convolution, strip: int, chunks: int, nam
     opcode = replace(BY_NAME["conv2d_i8_lines"], code=NATIVE + number, name=f"lines{number}",
                      revision=zlib.crc32(plain.encode()) & 0xFFFF)
     m, c = item.operand("m"), item.operand("c")
-    assert isinstance(m, Tensor) and isinstance(c, Tensor) and m.data is not None and c.data is not None
-    lane_c = (c.data.astype(np.int64) - m.data.astype(np.int64) // 2).astype(np.uint32).view(np.int32)
+    assert isinstance(m, Tensor)
+    assert isinstance(c, Tensor)
+    assert m.data is not None
+    assert c.data is not None
+    lane_c = (
+        (c.data.astype(np.int64) - m.data.astype(np.int64) // 2).astype(np.uint32).view(np.int32)
+    )
     image = Tensor(f"{item.layer}:image", DType.I32, (layer.image_words(strip),))
     made = instruction(
         "conv2d_i8_lines", item.layer, item.op_type, macs=item.macs,

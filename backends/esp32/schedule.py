@@ -31,13 +31,41 @@ def in_place(item: Instruction) -> list[tuple[Tensor, Tensor]]:
         assert isinstance(target, Tensor)
         if {source.region, target.region} != {Region.SCRATCH} or source.nbytes != target.nbytes:
             continue
-        alike = {name for name, _ in item.opcode.aliases if _walks_alike(item, name)}
+        alike = {name for name, _ in item.opcode.aliases
+                 if _walks_alike(item, name) and _reads_before_writing(item, name)}
         read_as = {operand.name
                    for operand, tensor in zip(item.opcode.operands, item.operands, strict=True)
                    if operand.kind is Kind.IN and tensor is source}
         if read_as <= alike:
             pairs.append((source, target))
     return pairs
+
+
+def _reads_before_writing(item: Instruction, operand: str) -> bool:
+    """Whether a convolution has read all of its input that an output takes the place of.
+
+    Depthwise kernels gather a channel before they write it, the blocked one copies the pixels that
+    it works on, and generated code packs a strip of the image before the strip's outputs.
+    """
+    name = item.opcode.name
+    if operand != "x" or not name.startswith(("conv2d", "lines")):
+        return True
+
+    def same(*pairs: tuple[str, int | str]) -> bool:
+        return all(item.operand(a) == (item.operand(b) if isinstance(b, str) else b)
+                   for a, b in pairs)
+
+    image = same(("in_h", "out_h"), ("in_w", "out_w"), ("in_c", "out_c"))
+    pointwise = image and same(("kernel_h", 1), ("kernel_w", 1), ("stride_h", 1), ("stride_w", 1),
+                               ("pad_top", 0), ("pad_left", 0))
+    if name in ("conv2d_i8_depthwise", "conv2d_i8_t2_taps"):
+        return image
+    if name == "conv2d_i8_blocked":
+        return pointwise
+    strip, height = item.operand("strip"), item.operand("out_h")
+    assert isinstance(strip, int)
+    assert isinstance(height, int)
+    return same(("n", 1)) and 2 * strip >= height
 
 
 def _walks_alike(item: Instruction, operand: str) -> bool:

@@ -113,9 +113,10 @@ def clusters(codes: Codes) -> list[Cluster]:
 
 
 def emit_block(name: str, codes: Codes, offsets: list[int]) -> str:
-    """The C function `void name(const uint32_t *x, const uint32_t *end, uint32_t step, uint32_t *sums)`.
+    """The C function of one block.
 
-    It computes the sums of one block at x, x + step ... up to `end`, `OUTPUTS` words each.
+    `void name(const uint32_t *x, const uint32_t *end, uint32_t step, uint32_t *sums)` computes
+    the sums of one block at x, x + step ... up to `end`, `OUTPUTS` words each.
 
     Args:
         name: the function's name.

@@ -243,7 +243,15 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
 
 def _residual_operands(residual: Residual | None) -> dict[str, OperandValue]:
     if residual is None:
-        return {"r": None, "y_m": 0, "r_m": 0, "sum_c": 0, "sum_shift": 0, "sum_lo": 0, "sum_hi": 0}
+        return {
+            "r": None,
+            "y_m": 0,
+            "r_m": 0,
+            "sum_c": 0,
+            "sum_shift": 0,
+            "sum_lo": 0,
+            "sum_hi": 0,
+        }
     constants, q = residual.constants, residual.quantization
     return {
         "r": residual.branch.buffer.tensor, "y_m": constants.ma, "r_m": constants.mb,

@@ -56,7 +56,7 @@ TERNC_INLINE int8_t *repeat(int8_t *to, int32_t value, uint32_t count) {
 
 /* The window of output (row, column): where it lies in x, or its copy in `to`. */
 static TERNC_NOINLINE const int8_t *window(const blocked_args *a, const int8_t *x, uint32_t row,
-                                           uint32_t column, int8_t *to) {
+                                           uint32_t column, int in_place, int8_t *to) {
   const int32_t top = (int32_t)(row * a->stride_h) - a->pad_top;
   const int32_t left = (int32_t)(column * a->stride_w) - a->pad_left;
   const uint32_t line = a->kernel_w * a->in_c;
@@ -71,7 +71,7 @@ static TERNC_NOINLINE const int8_t *window(const blocked_args *a, const int8_t *
       to = repeat(to, a->x_zero, line);
     } else if (close && inside) {
       from += (uint32_t)left * a->in_c;
-      if (a->kernel_h == 1) return from;
+      if (a->kernel_h == 1 && !in_place) return from;
       to = copy(to, from, line);
     } else {
       for (kx = 0; kx < a->kernel_w; kx++) {
@@ -91,6 +91,7 @@ static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t e
   int8_t *y = (int8_t *)ternc_data(op, a.y), *scratch = (int8_t *)ternc_data(op, a.scratch);
   const uint32_t taps = (uint32_t)taps_of(&a), pixels = a.out_h * a.out_w;
   const int8_t *first = NULL;
+  const int in_place = x == y; /* outputs overwrite the pixels that they are made of */
   uint32_t image, row, column;
   ternc_block4 k;
   k.m = (const int32_t *)ternc_data(op, a.m);
@@ -114,12 +115,12 @@ static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t e
     for (row = 0; row < a.out_h; row++) {
       for (column = 0; column < a.out_w; column++, left--) {
         if (first == NULL) {
-          first = window(&a, x, row, column, scratch);
+          first = window(&a, x, row, column, in_place, scratch);
           if (left > 1) continue; /* its partner is next */
           ternc_block4_one(&k, first, taps, w, y);
           y += a.out_c;
         } else {
-          const int8_t *second = window(&a, x, row, column, scratch + taps);
+          const int8_t *second = window(&a, x, row, column, in_place, scratch + taps);
           ternc_block4_two(&k, first, second, taps, w, y, y + a.out_c);
           y += 2 * a.out_c;
         }
