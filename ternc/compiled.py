@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ternc.backends.esp32.memory_plan import MemoryPlan
     from ternc.mixed_precision import MixedPrecision
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]  # of the element types that the model declares
 SUFFIXES = (".h", ".tern", ".onnx")
 
 

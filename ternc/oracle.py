@@ -8,7 +8,7 @@ which takes a second: import this module lazily.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
-Array: TypeAlias = npt.NDArray[np.generic]
+Array: TypeAlias = npt.NDArray[Any]  # of the element types that the model declares
 
 # Element types that onnxruntime cannot hand to numpy.
 _OPAQUE = frozenset({

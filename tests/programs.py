@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ternc.backends.esp32.program import (
@@ -63,8 +65,9 @@ def accumulator() -> Program:
     """A float sum kept in the state: `total += x`; the state is the output too."""
     x = activation("x", DType.F32, (4,), 0)
     total = activation("total", DType.F32, (4,), 0, Region.STATE)
-    axes = {f"{prefix}{i}": int(i == 5) for prefix in ("as", "bs") for i in range(6)}
-    dims = {f"d{i}": 4 if i == 5 else 1 for i in range(6)}
+    axes: dict[str, Any] = {
+        f"{prefix}{i}": int(i == 5) for prefix in ("as", "bs") for i in range(6)}
+    dims: dict[str, Any] = {f"d{i}": 4 if i == 5 else 1 for i in range(6)}
     add = instruction(
         "binary_f32", "sum", "Add", a=total, b=x, y=total, op=0, **dims, **axes,
         lo=-float("inf"), hi=float("inf"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from ternc.feeds import input_specs, random_feeds
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 MODELS = SHARED / "models"
 DATA = SHARED / "data"
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 Feed = dict[str, Array]
 
 needs_models = pytest.mark.skipif(
@@ -56,11 +57,13 @@ def _cifar(count: int) -> Array:
 
 
 def _wake_word(count: int) -> Array:
-    return np.load(MODELS / "str_ww_calibration_samples.npz")["specs"][:count].astype(np.float32)
+    samples: Array = np.load(MODELS / "str_ww_calibration_samples.npz")["specs"]
+    return samples[:count].astype(np.float32)
 
 
 def _quantized(images: Array, scale: float, zero: int) -> Array:
-    return np.clip(np.rint(images / scale) + zero, -128, 127).astype(np.int8)
+    codes: Array = np.rint(images / scale) + zero
+    return codes.clip(-128, 127).astype(np.int8)
 
 
 # Per model: how many samples -> the samples of its (only) input, with a leading axis.
@@ -72,14 +75,22 @@ _REAL: dict[str, Callable[[int], Array]] = {
     "self-attention-mnist-pgd-medium-sim": lambda n: _mnist_feeds(n).transpose(0, 2, 3, 1),
     "test_mnist_model": lambda n: _mnist_feeds(n) * np.float32(255),
     "test_mnist_pytorch": lambda n: _mnist_feeds(n).reshape(n, 784),
-    "emlearn_mnist_cnn_int8": lambda n: _quantized(_mnist_feeds(n).transpose(0, 2, 3, 1), 1 / 255, -128),
-    "tinymaix_mnist_dw_q": lambda n: _quantized(_mnist_feeds(n).transpose(0, 2, 3, 1), 1 / 255, -128),
-    "tinymaix_mnist_resnet_q": lambda n: _quantized(_mnist_feeds(n).transpose(0, 2, 3, 1), 1 / 255, -128),
+    "emlearn_mnist_cnn_int8": lambda n: _quantized(
+        _mnist_feeds(n).transpose(0, 2, 3, 1), 1 / 255, -128
+    ),
+    "tinymaix_mnist_dw_q": lambda n: _quantized(
+        _mnist_feeds(n).transpose(0, 2, 3, 1), 1 / 255, -128
+    ),
+    "tinymaix_mnist_resnet_q": lambda n: _quantized(
+        _mnist_feeds(n).transpose(0, 2, 3, 1), 1 / 255, -128
+    ),
     "mlperf_tiny_str_ww_ref_model": lambda n: _quantized(_wake_word(n), 0.0037010384, -128),
     "cifar_base_kw": lambda n: _cifar(n) / np.float32(255),
     "cifar_base_kw_simp": lambda n: _cifar(n) / np.float32(255),
     "mlperf_tiny_pretrainedResnet": lambda n: _cifar(n).transpose(0, 2, 3, 1),
-    "mlperf_tiny_pretrainedResnet_quant": lambda n: _quantized(_cifar(n).transpose(0, 2, 3, 1), 1, -128),
+    "mlperf_tiny_pretrainedResnet_quant": lambda n: _quantized(
+        _cifar(n).transpose(0, 2, 3, 1), 1, -128
+    ),
 }
 # Inputs whose range the model's authors state: uniform noise in it.
 _RANGES = {"ACASXU_experimental_v2a_1_1": (-0.5, 0.5), "KJ_TinyTaxiNet": (0.0, 1.0)}

@@ -54,8 +54,8 @@ def requantize_constants(
         max_shift: Upper limit of the shift, for a kernel that needs headroom.
 
     Raises:
-        RequantizationError: No shift fits, or the one that fits is too coarse to be within 1; the text
-            names the channel.
+        RequantizationError: No shift fits, or the one that fits is too coarse to be within 1; the
+            text names the channel.
     """
     assert 1 <= max_shift <= _MAX_SHIFT, max_shift
     scale, offset, bound = np.broadcast_arrays(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -41,7 +42,7 @@ int main(void) {
 
 
 def quantized_conv(shape: tuple[int, ...], out: int, kernel: tuple[int, ...], zeros: float = 0.5,
-                   **attributes: list[int]) -> onnx.ModelProto:
+                   **attributes: Any) -> onnx.ModelProto:
     """int8 in, ternary convolution with a scale per channel, int8 out."""
     generator = np.random.default_rng(7)
     side = (1 - zeros) / 2
@@ -99,8 +100,18 @@ def test_same_bytes(name: str, limit: int, tmp_path: Path) -> None:
     sources = [str(path) for path in SOURCES.rglob("*.c")]
     flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror",
              "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    subprocess.run(["cc", *flags, f"-I{SOURCES}", str(tmp_path / "main.c"), *_needed(program, sources),
-                    "-o", str(tmp_path / "main")], check=True)
+    subprocess.run(
+        [
+            "cc",
+            *flags,
+            f"-I{SOURCES}",
+            str(tmp_path / "main.c"),
+            *_needed(program, sources),
+            "-o",
+            str(tmp_path / "main"),
+        ],
+        check=True,
+    )
     generator = np.random.default_rng(1)
     inputs = [np.full(shape, -128), np.full(shape, 127), generator.choice([-128, 127], shape),
               generator.integers(-128, 128, shape)]

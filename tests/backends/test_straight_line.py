@@ -19,13 +19,17 @@ SOURCES = Path(__file__).resolve().parents[2] / "runtime_c" / "src"
 def ternary(rows: int, columns: int, zeros: float, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     side = (1 - zeros) / 2
-    return generator.choice([-1, 0, 1], p=[side, zeros, side], size=(rows, columns)).astype(np.int8)
+    return generator.choice([-1, 0, 1], p=[side, zeros, side], size=(rows, columns)).astype(
+        np.int8
+    )
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, OUTPUTS), st.integers(1, 40), st.sampled_from([0.0, 0.5, 0.9, 1.0]),
        st.integers(0, 2**31))
-def test_clusters_cover_every_weight_once(rows: int, columns: int, zeros: float, seed: int) -> None:
+def test_clusters_cover_every_weight_once(
+    rows: int, columns: int, zeros: float, seed: int
+) -> None:
     """Expanding the shared subexpressions gives the weights back."""
     codes = ternary(rows, columns, zeros, seed)
     found = np.zeros_like(codes, dtype=np.int64)
@@ -51,8 +55,12 @@ def test_sharing_saves_work() -> None:
     assert cost < 0.85 * np.count_nonzero(codes)
 
 
-@pytest.mark.parametrize(("rows", "columns", "zeros"), [(16, 30, 0.5), (3, 7, 0.3), (16, 1, 0.0), (5, 9, 1.0)])
-def test_compiled_code_gives_both_lanes(rows: int, columns: int, zeros: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rows", "columns", "zeros"), [(16, 30, 0.5), (3, 7, 0.3), (16, 1, 0.0), (5, 9, 1.0)]
+)
+def test_compiled_code_gives_both_lanes(
+    rows: int, columns: int, zeros: float, tmp_path: Path
+) -> None:
     """Two 16-bit sums in each word, each plus 0x8000, at every position."""
     codes = ternary(rows, columns, zeros, 3)
     source = tmp_path / "block.c"

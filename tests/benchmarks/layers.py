@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ def model_of(layer: Layer) -> onnx.ModelProto:
     if len(layer.w) == 2:
         nodes.append(helper.make_node("Gemm", ["xr", "wr", "b"], ["y0"], "layer", transB=1))
     else:
-        attributes: dict[str, object] = {"group": layer.group, "kernel_shape": layer.w[2:]}
+        attributes: dict[str, Any] = {"group": layer.group, "kernel_shape": layer.w[2:]}
         if layer.pads:
             attributes["pads"] = layer.pads
         if layer.strides:

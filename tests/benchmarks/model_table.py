@@ -12,10 +12,10 @@ import sys
 
 import numpy as np
 
-from tests.shared_models import feeds, model_id, paths
 from ternc import compiler
 from ternc.layerwise import check_layers
 from ternc.oracle import Oracle
+from tests.shared_models import feeds, model_id, paths
 
 
 def main() -> int:

@@ -16,19 +16,26 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ternc import compiler
+from ternc.compiled import CompiledModel
 from tests.benchmarks import emulate
 from tests.shared_models import MODELS
-from ternc import compiler
 
 # File, whether the ends stay int8, and esp-tflite-micro's instructions, arena and flash (peers).
 CASES = {
-    "keyword spotting": ("mlperf_tiny_kws_ref_model_float32.onnx", True, 25_825_408, 22_780, 145_778),
+    "keyword spotting": (
+        "mlperf_tiny_kws_ref_model_float32.onnx",
+        True,
+        25_825_408,
+        22_780,
+        145_778,
+    ),
     "ResNet8": ("mlperf_tiny_pretrainedResnet.onnx", True, 96_412_505, 54_364, 186_534),
     "anomaly detection": ("mlperf_tiny_ad01_fp32.onnx", False, 2_454_270, 2_380, 320_736),
 }
 
 
-def compiled_case(file: str, ends_int8: bool, optimize: str) -> compiler.CompiledModel:
+def compiled_case(file: str, ends_int8: bool, optimize: str) -> CompiledModel:
     """The model, calibrated and ternary."""
     path = MODELS / file
     dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim[1:]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import pytest
@@ -20,8 +23,9 @@ def int8_weights() -> onnx.ModelProto:
           y = Relu (y0)
         }""")
     generator = np.random.default_rng(0)
-    arrays = {"codes": generator.integers(-127, 128, (16, 8)).astype(np.int8),
-              "scale": generator.uniform(0.01, 0.1, 8).astype(np.float32)}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "codes": generator.integers(-127, 128, (16, 8)).astype(np.int8),
+        "scale": generator.uniform(0.01, 0.1, 8).astype(np.float32)}
     model.graph.initializer.extend(
         onnx.numpy_helper.from_array(array, name) for name, array in arrays.items())
     model.graph.node[1].name = "product"
