@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -255,7 +256,9 @@ class TestSaving:
                 "y = keras.ops.convert_to_numpy(model(x))\n"
                 f"numpy.save({str(tmp_path / 'y.npy')!r}, y)")
         np.save(tmp_path / "x.npy", x)
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
         np.testing.assert_allclose(np.load(tmp_path / "y.npy"), answer(model, x), atol=1e-6)
 
     def test_a_warm_up_is_not_saved(self, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.qat.keras_setup import Floats, answer, gradients, keras, noise, numpy
 from ternc.quantize import SCHEMES
 from ternc.quantize import ternarize as reference
+from tests.qat.keras_setup import Floats, answer, gradients, keras, noise, numpy
 
 import ternc.qat.keras as qat  # isort: skip
 
@@ -46,7 +46,7 @@ class TestSameNumbers:
     @pytest.mark.parametrize("scheme", SCHEMES)
     def test_ties_and_zeros(self, scheme: str) -> None:
         weights = np.array(
-            [[1, 1, 1, 1], [0, 0, 0, 0], [4, 2, -2, 0], [-1, 0, 0, 0]], np.float32) / 8
+            [[8, 8, 8, 8], [0, 0, 0, 0], [32, 16, -16, 0], [-8, 0, 0, 0]], np.float32)
         codes, _ = layer(weights, scheme, False).ternary()
         np.testing.assert_array_equal(codes.T, reference(weights, scheme).codes)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.qat.keras_setup import Floats, answer, gradients, keras, noise, numpy
+from tests.qat.keras_setup import answer, gradients, keras, noise, numpy
 
 import ternc.qat.keras as qat  # isort: skip
 from ternc.quantize import ternarize as reference
@@ -131,7 +131,7 @@ class TestConvert:
         assert done.skipped["head"] == "has LoRA weights"
 
     def test_subclasses_are_left(self) -> None:
-        class Own(layers.Dense):  # type: ignore[misc]
+        class Own(keras.layers.Dense):  # type: ignore[misc, name-defined, unused-ignore]
             pass
 
         model = keras.Sequential([keras.Input((3,)), Own(4, name="own"), layers.Dense(2)])
@@ -170,7 +170,7 @@ class TestConvert:
             qat.convert(sequential(), "nope")
 
     def test_not_a_graph_of_layers(self) -> None:
-        class Own(keras.Model):  # type: ignore[misc]
+        class Own(keras.Model):  # type: ignore[misc, unused-ignore]
             def call(self, x: Any) -> Any:
                 return x
 
@@ -256,7 +256,7 @@ class TestWarmup:
             model.fit(noise(4, 4), noise(4, 2), verbose=0, callbacks=[qat.Warmup(3)])
 
 
-def softmax(x: Floats) -> Floats:
+def softmax(x: Any) -> Any:
     shifted = np.exp(x - x.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)
 
@@ -276,7 +276,8 @@ class TestDistill:
         assert self.loss(self.student, self.teacher, temperature=3) == pytest.approx(
             divergence, rel=1e-5)
         expected = 0.2 * divergence + 0.8 * entropy
-        for labels in (self.labels, self.labels[:, None], np.eye(3, dtype=np.float32)[self.labels]):
+        one_hot = np.eye(3, dtype=np.float32)[self.labels]
+        for labels in (self.labels, self.labels[:, None], one_hot):
             given = self.loss(self.student, self.teacher, labels, temperature=3, weight=0.2)
             assert given == pytest.approx(expected, rel=1e-5)
 
