@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ternc.diagnostics import Diagnostic as Diagnostic
     from ternc.diagnostics import DoesNotFit as DoesNotFit
     from ternc.diagnostics import UsageError as UsageError
+    from ternc.loaded import load as load
     from ternc.validate import validate as validate
 
 __version__ = "0.1.0"
@@ -22,13 +23,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "compile": "ternc.compiler", "CompiledModel": "ternc.compiled", "validate": "ternc.validate",
     "CompileError": "ternc.diagnostics", "Diagnostic": "ternc.diagnostics",
-    "DoesNotFit": "ternc.diagnostics", "UsageError": "ternc.diagnostics",
+    "DoesNotFit": "ternc.diagnostics", "UsageError": "ternc.diagnostics", "load": "ternc.loaded",
 }
 _MODULES = ("quantize",)
 
 __all__ = [
     "CompileError", "CompiledModel", "Diagnostic", "DoesNotFit", "UsageError", "compile",
-    "quantize", "validate",
+    "load", "quantize", "validate",
 ]
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.isa import Kind
-from ternc.backends.esp32.program import DType, Port, Program, View
+from ternc.backends.esp32.program import DType, Program, View
 from ternc.backends.esp32.targets import Target
 from ternc.diagnostics import Diagnostic, Diagnostics, UsageError
+from ternc.running import Array, Runner
 
 if TYPE_CHECKING:
     import onnx
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ternc.backends.esp32.memory_plan import MemoryPlan
     from ternc.mixed_precision import MixedPrecision
 
-Array = npt.NDArray[Any]  # of the element types that the model declares
 SUFFIXES = (".h", ".tern", ".onnx")
 
 
@@ -48,7 +47,7 @@ class CompiledModel:
     folded: dict[str, str]
     mixed: MixedPrecision | None = None
     host: Program | None = None
-    _engine: Engine | None = field(default=None, repr=False)
+    _runner: Runner | None = field(default=None, repr=False)
 
     def run(
         self, inputs: Array | Mapping[str, Array], *, intermediates: bool = False
@@ -68,29 +67,24 @@ class CompiledModel:
         Raises:
             UsageError: a name, shape or element type does not fit.
         """
-        feeds = self._feeds(inputs)
-        batch = self._batch(feeds)
-        if batch is None:
-            return self._run_once(feeds, intermediates)
-        runs = [self._run_once({n: a[i : i + 1] for n, a in feeds.items()}, intermediates)
-                for i in range(batch)]
-        if not runs:
-            return {port.name: _declared(port)[:0] for port in self.program.outputs}
-        return {name: np.concatenate([np.atleast_1d(run[name]) for run in runs])
-                for name in runs[0]}
+        return self.runner.run(inputs, self._observe if intermediates else None)
 
     def reset(self) -> None:
         """Puts stateful models back into their initial state."""
         self.engine.reset()
 
     @property
+    def runner(self) -> Runner:
+        """What runs the program on this machine."""
+        if self._runner is None:
+            blob = self.blob if self.host is None else encode(self.host)
+            self._runner = Runner(blob, self.runs.inputs, self.runs.outputs)
+        return self._runner
+
+    @property
     def engine(self) -> Engine:
         """The loaded C runtime."""
-        if self._engine is None:
-            from ternc._engine import Model
-
-            self._engine = Model(self.blob if self.host is None else encode(self.host))
-        return self._engine
+        return self.runner.engine
 
     @property
     def runs(self) -> Program:
@@ -150,55 +144,7 @@ class CompiledModel:
                 help=f"the suffix decides: {', '.join(SUFFIXES)}"),))
         write_whole(target, data)
 
-    # -- running -------------------------------------------------------------------------------
-
-    def _feeds(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
-        names = [port.name for port in self.runs.inputs]
-        if not isinstance(inputs, Mapping):
-            if len(names) != 1:
-                raise _usage(f"the model has {len(names)} inputs: {', '.join(names)}",
-                             "pass {name: array}")
-            inputs = {names[0]: inputs}
-        missing, extra = set(names) - set(inputs), set(inputs) - set(names)
-        if missing or extra:
-            raise _usage(f"inputs given: {', '.join(inputs)}; the model has {', '.join(names)}")
-        return {name: np.asarray(inputs[name]) for name in names}
-
-    def _batch(self, feeds: dict[str, Array]) -> int | None:
-        """Number of samples when every input has a leading axis of them, None for a single run."""
-        counts: set[int | None] = set()
-        for port in self.runs.inputs:
-            given, shape = feeds[port.name].shape, port.shape
-            if given == shape:
-                counts.add(None)
-            elif len(given) == len(shape) and shape and shape[0] == 1 and given[1:] == shape[1:]:
-                counts.add(given[0])
-            else:
-                raise _usage(f"input {port.name!r} has shape {given}; the model takes {shape}")
-        if 1 in counts:  # one sample, whether its axis was meant as that of samples or not
-            counts.discard(None)
-        if counts == {None}:
-            return None
-        if len(counts) != 1:
-            raise _usage("the inputs have different numbers of samples")
-        (count,) = counts
-        return count
-
-    def _run_once(self, feeds: dict[str, Array], intermediates: bool) -> dict[str, Array]:
-        engine = self.engine
-        for place, port in enumerate(self.runs.inputs):
-            engine.write_input(place, to_device(feeds[port.name], port).tobytes())
-        seen: dict[str, Array] = {}
-        if intermediates:
-            engine.run_with(self._collector(seen))
-        else:
-            engine.run()
-        for place, port in enumerate(self.runs.outputs):
-            flat = np.frombuffer(engine.read_output(place), port.tensor.dtype.numpy)
-            seen[port.name] = from_device(flat.reshape(port.shape), port)
-        return seen
-
-    def _collector(self, seen: dict[str, Array]) -> Any:
+    def _observe(self, engine: Engine, seen: dict[str, Array]) -> Callable[[int, int], None]:
         """A callback that reads each tensor right after the instruction that completes it."""
         numbers = {id(t): i for i, t in enumerate(self.runs.tensors())}
         last_write: dict[int, int] = {}
@@ -211,7 +157,7 @@ class CompiledModel:
 
         def collect(instruction: int, _opcode: int) -> None:
             for name, view in due.get(instruction, ()):
-                flat = np.frombuffer(self.engine.read_tensor(numbers[id(view.tensor)]),
+                flat = np.frombuffer(engine.read_tensor(numbers[id(view.tensor)]),
                                      view.tensor.dtype.numpy)
                 seen[name] = real_view(flat, view)
 
@@ -227,45 +173,6 @@ def real_view(flat: Array, view: View) -> Array:
     return logical if not view.zero_point else (logical.astype(np.int32) - view.zero_point)
 
 
-def to_device(array: Array, port: Port) -> Array:
-    """An input as the program takes it: quantized where the port is an integer tensor."""
-    import onnx_ir as ir
-
-    declared = ir.DataType(port.onnx_type).numpy()
-    if not np.can_cast(array.dtype, declared, "same_kind"):
-        raise _usage(f"input {port.name!r} is {array.dtype}; the model takes {declared}")
-    array = array.astype(declared)
-    wanted = port.tensor.dtype.numpy
-    if declared == np.float32 and wanted == np.int8:
-        assert port.scale is not None
-        with np.errstate(over="ignore"):
-            real = array.astype(np.float32) / np.float32(port.scale)
-            codes = np.nan_to_num(np.rint(real) + port.zero_point, nan=float(port.zero_point))
-        stored: npt.NDArray[np.int8] = np.clip(codes, -128, 127).astype(np.int8)
-        return stored
-    if declared == np.int64:
-        array = np.clip(array, -(2**31), 2**31 - 1)
-    return array.astype(wanted)
-
-
-def _declared(port: Port) -> Array:
-    """Zeros of an output's shape, one sample at least, and element type."""
-    import onnx_ir as ir
-
-    return np.zeros(port.shape or (1,), ir.DataType(port.onnx_type).numpy())
-
-
-def from_device(array: Array, port: Port) -> Array:
-    """An output as the ONNX model declares it."""
-    import onnx_ir as ir
-
-    declared = ir.DataType(port.onnx_type).numpy()
-    if declared == np.float32 and array.dtype == np.int8 and port.scale is not None:
-        centred = (array.astype(np.int32) - port.zero_point).astype(np.float32)
-        return (centred * np.float32(port.scale)).astype(np.float32)
-    return array.astype(declared)
-
-
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file by renaming a finished one, so that no half-written file is ever seen."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -277,8 +184,3 @@ def write_whole(path: Path, data: bytes) -> None:
         raise UsageError((Diagnostic(
             "TC0007", f"cannot write {str(path)!r}: {error.strerror}",
             help="check that the folder exists and may be written to"),)) from None
-
-
-def _usage(message: str, help: str = "") -> UsageError:
-    return UsageError((Diagnostic("TC0301", message, help=help),))
-

@@ -116,9 +116,9 @@ def compile(  # the name of the thing
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.
-        optimize: "size" keeps the arena as small as the plain kernels do; "default" lets fast
-            kernels' scratch double it (large ones: half as much again); "speed" lets all
-            double it and adds generated C code for ternary convolutions where that pays: the fastest, and several
+        optimize: "size" keeps the arena as small as can be; "default" lets fast kernels' scratch
+            double it (large ones: half as much again); "speed" lets all double it and adds
+            generated C code for ternary convolutions where that pays: the fastest, and several
             times the flash of their weights; only a header can carry it.
         fuse: merge activations into the layers before them.
         io: "float" keeps float32 inputs and outputs on an integer model.

@@ -11,9 +11,10 @@ import onnx
 import pytest
 
 from ternc import compiler
-from ternc.compiled import CompiledModel, to_device
+from ternc.compiled import CompiledModel
 from ternc.layerwise import check_layers
 from ternc.oracle import Oracle
+from ternc.running import to_device
 from tests.backends.test_header import COMPILERS, SOURCES
 from tests.shared_models import DATA, MODELS, feeds, mnist, model_id, needs_models, paths
 
