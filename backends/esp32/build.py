@@ -1,7 +1,7 @@
 """From the final graph to a placed program: how much scratch each kernel may use, and -O.
 
-Fast kernels want scratch (tables, packed images). First lowerings with hardly any show what is alive
-at each layer; the next lets each layer use what is left of a budget at its step, so that the
+Fast kernels want scratch (tables, packed images). First lowerings with hardly any show what is
+alive at each layer; the next lets each layer use what is left of a budget at its step, so that the
 peak rises as little as the budget allows and most layers cost no memory at all.
 """
 
@@ -62,7 +62,8 @@ def build(
 
     plain: Build | None = None
     for scratch in _LEAN:  # a little scratch can save more: in-place kernels want some
-        program, folded = lowered(diagnostics if plain is None else Diagnostics(), _always(scratch))
+        into = diagnostics if plain is None else Diagnostics()
+        program, folded = lowered(into, _always(scratch))
         if diagnostics.errors:
             return None
         lean = Build(program, plan_memory(program), folded)

@@ -264,7 +264,7 @@ class TestKernel:
                 times.append(time.perf_counter() - start)
             return min(times)
 
-        # One thread of a 2-core x86-64 machine with AVX-512, torch 2.13: 3.2 ms float, 1.2 ms here.
+        # One thread of a 2-core x86-64 machine with AVX-512, torch 2.13: 3.2 ms float, 1.2 here.
         with torch.no_grad():
             plain = best(lambda: nn.functional.linear(x, weight))
             packed = best(lambda: deployed(x))
