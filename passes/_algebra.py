@@ -87,7 +87,7 @@ class Algebra:
     _functions: dict[tuple[str, int], list[tuple[Affine, Atom]]] = field(default_factory=dict)
 
     def add(self, a: Affine, b: Affine, sign: float = 1.0) -> Affine:
-        """a + sign·b."""
+        """A + sign·b."""
         a, b = _widened(a, b.size), _widened(b, a.size)
         terms = dict(a.terms)
         for atom, matrix in b.terms.items():
@@ -102,7 +102,7 @@ class Algebra:
         return Affine({atom: matrix * row for atom, matrix in a.terms.items()}, a.bias * row)
 
     def matmul(self, a: Affine, matrix: Matrix) -> Affine:
-        """a · matrix."""
+        """A · matrix."""
         if matrix.ndim != 2 or matrix.shape[0] != a.size:
             raise Unrecognised(f"a product with a matrix of shape {list(matrix.shape)}")
         return Affine({atom: m @ matrix for atom, m in a.terms.items()}, a.bias @ matrix)
@@ -118,7 +118,7 @@ class Algebra:
         return Affine.of(atom)
 
     def product(self, a: Affine, b: Affine) -> Affine:
-        """a times b, element by element."""
+        """A times b, element by element."""
         a, b = _widened(a, b.size), _widened(b, a.size)
         if not a.terms or not b.terms:
             return self.scale(b, a.bias) if not a.terms else self.scale(a, b.bias)
