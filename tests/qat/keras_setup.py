@@ -50,7 +50,7 @@ def gradients(function: Callable[[], Any], variables: Sequence[Any]) -> list[Flo
             function().backward()
             found = [variable.value.grad for variable in variables]
         case "jax":
-            import jax  # type: ignore[import-not-found, unused-ignore]
+            import jax
 
             def scalar(values: list[Any]) -> Any:
                 pairs = list(zip(variables, values, strict=True))
