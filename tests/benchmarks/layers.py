@@ -27,17 +27,20 @@ class Layer:
     strides: tuple[int, ...] = ()
     group: int = 1
     ternary: bool = True
+    speed_goal: float = 0.0  # with -O speed, where that generates code for the layer
 
 
 LAYERS = (
     Layer("Dense 256->128", (1, 256), (128, 256), 1.40, 2.05),
     Layer("Dense 1000->1000", (1, 1000), (1000, 1000), 1.20, 2.05),
-    Layer("Conv2D 3x3 16->32 @16x16", (1, 16, 16, 16), (32, 16, 3, 3), 0.47, 2.1, (1, 1, 1, 1)),
-    Layer("Pointwise 64->64 @25x5", (1, 64, 25, 5), (64, 64, 1, 1), 0.70, 2.8),
-    Layer("Conv1D k5 16->32 @50", (1, 16, 50), (32, 16, 5), 0.60, 2.1, (2, 2)),
+    Layer("Conv2D 3x3 16->32 @16x16", (1, 16, 16, 16), (32, 16, 3, 3), 0.47, 2.1, (1, 1, 1, 1),
+          speed_goal=0.30),
+    Layer("Pointwise 64->64 @25x5", (1, 64, 25, 5), (64, 64, 1, 1), 0.70, 2.8,
+          speed_goal=0.42),
+    Layer("Conv1D k5 16->32 @50", (1, 16, 50), (32, 16, 5), 0.60, 2.1, (2, 2), speed_goal=0.36),
     Layer("Depthwise 3x3 64 @25x5", (1, 64, 25, 5), (64, 1, 3, 3), 1.90, 5.5, (1, 1, 1, 1),
           group=64),
-    Layer("Conv1D k5 1->32 @100", (1, 1, 100), (32, 1, 5), 3.1, 10.0, (2, 2)),
+    Layer("Conv1D k5 1->32 @100", (1, 1, 100), (32, 1, 5), 3.1, 10.0, (2, 2), speed_goal=1.9),
     Layer("int8 Conv2D 3x3 16->32 @16x16", (1, 16, 16, 16), (32, 16, 3, 3), 3.6, 8.0, (1, 1, 1, 1),
           ternary=False),
     Layer("int8 first layer 10x4, 1 channel", (1, 1, 49, 10), (64, 1, 10, 4), 4.0, 8.0,
