@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
@@ -76,6 +76,7 @@ def test_softmax_f32_is_onnxruntime(
     st.integers(1, 3), st.sampled_from([1, 2, 10, 64, 1000, 4096]),
     st.sampled_from([0.0, 2.0, 50.0]), _seeds,
 )  # fmt: skip
+@example(2, 2, 50.0, 408414836)  # deviations far smaller than the mean's rounding
 def test_layernorm_f32_is_onnxruntime(outer: int, n: int, centre: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.normal(centre, 1, (outer, n)).astype(np.float32)
@@ -89,9 +90,7 @@ def test_layernorm_f32_is_onnxruntime(outer: int, n: int, centre: float, seed: i
     numbers = {"outer": outer, "n": n, "epsilon": 1e-5}
     tensors: dict[str, Array] = {"x": x, "gamma": gamma, "beta": beta, "y": x}
     y = output("layernorm_f32", tensors, numbers)
-    # Far from 0 the mean's own rounding (2^-24 of it) is large beside the deviation.
-    deviation = float(x.std(axis=1, dtype=np.float64).min()) if n > 1 else 1.0
-    _close(y, expected, 1e-5 + 4 * 2.0**-24 * centre / max(deviation, 1e-3))
+    _close(y, expected, 1e-5)
     in_place = output("layernorm_f32", tensors, numbers, "x")
     np.testing.assert_array_equal(in_place, y)
     assert_sizes_checked("layernorm_f32", tensors, **numbers)

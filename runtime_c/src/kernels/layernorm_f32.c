@@ -42,11 +42,13 @@ static void run_layernorm_f32(const ternc_op *op, uint32_t begin, uint32_t end) 
     const float *x = (const float *)ternc_data(op, args->x) + (size_t)begin * args->n;
     float *y = (float *)ternc_data(op, args->y) + (size_t)begin * args->n;
     const float mean = sum_layernorm_f32(x, args->n, 0.0f, 1) / n;
-    const float variance = sum_layernorm_f32(x, args->n, mean, 2) / n;
+    /* What the mean was rounded by: far from 0 that is large beside the deviations. */
+    const float rest = sum_layernorm_f32(x, args->n, mean, 1) / n;
+    const float variance = sum_layernorm_f32(x, args->n, mean, 2) / n - rest * rest;
     const float scale = 1.0f / ternc_sqrtf(variance + args->epsilon);
     uint32_t i;
     for (i = 0; i < args->n; i++) {
-      float value = (x[i] - mean) * scale;
+      float value = (x[i] - mean - rest) * scale;
       if (gamma != NULL) value *= gamma[i];
       if (beta != NULL) value += beta[i];
       y[i] = value;
