@@ -39,7 +39,8 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         default="auto", help="auto: exactly ternary weights stay ternary")
     parser.add_argument("--ternarize", metavar="SCHEME|NODE", action="append", default=[],
                         help="make weights ternary: fitted to the calibration data, else by "
-                        "weight error; =SCHEME for exactly that rule; =NODE for one layer")
+                        "weight error; --ternarize=SCHEME for exactly that rule, "
+                        "--ternarize=NODE for one layer")
     parser.add_argument("--max-drop", metavar="X", type=float,
                         help="ternary or int8 for each layer, the smallest that loses at most X: "
                         "points of accuracy with labels, else dB of output SQNR")
