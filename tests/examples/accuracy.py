@@ -1,0 +1,128 @@
+"""Accuracy of float and ternary networks on real data: trains them, then compiles them.
+
+    python -m tests.examples.accuracy train mnist --data DIR --out runs --seeds 3
+    python -m tests.examples.accuracy compile mnist --data DIR --out runs
+
+`train` appends a line of JSON per network to runs/TASK.jsonl and keeps the networks in
+runs/TASK.pt; `compile` reads those and appends the accuracy of the compiled programs, run on this
+machine, on the whole test split. README.md in this folder holds what was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.examples.programs import compile_all
+from tests.examples.tasks import TASKS, Task, Variant
+from tests.examples.training import Job, accuracy, train
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("step", choices=("train", "compile"))
+    parser.add_argument("task", choices=tuple(TASKS))
+    parser.add_argument("--data", type=Path, required=True, help="folder with the data")
+    parser.add_argument("--out", type=Path, required=True, help="folder for results")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--variants", help="names, separated by commas; default all of the table")
+    parser.add_argument("--trial", action="store_true",
+                        help="for choices: trials' variants, tested on held-out training samples")
+    for name in ("epochs", "batch"):
+        parser.add_argument(f"--{name}", type=int)
+    for name in ("rate", "decay", "smoothing"):
+        parser.add_argument(f"--{name}", type=float)
+    parser.add_argument("--compile", action="store_true", default=None,
+                        help="train through torch.compile")
+    parser.add_argument("--samples", type=int, help="use the first training samples only")
+    parser.add_argument("--test-samples", type=int, help="and the first test samples")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--post-training", action="store_true",
+                        help="compile: ternarize the float networks too, on training samples")
+    return parser.parse_args()
+
+
+def _train(arguments: argparse.Namespace, task: Task) -> None:
+    torch.backends.cudnn.benchmark = True
+    if arguments.device == "cpu":
+        torch.set_num_threads(1)
+    variants = _chosen(arguments, task)
+    data = task.load(arguments.data)
+    if arguments.trial:
+        data = data.held_out(task.held_out)
+    x, y = (a[:arguments.samples].to(arguments.device) for a in (data.x, data.y))
+    x_test, y_test = (a[:arguments.test_samples].to(arguments.device)
+                      for a in (data.x_test, data.y_test))
+    changes = {name: getattr(arguments, name)
+               for name in ("epochs", "batch", "rate", "decay", "smoothing", "compile")
+               if getattr(arguments, name) is not None}
+    recipe = replace(task.recipe, **changes)
+    states: dict[str, Any] = {}
+    trained: dict[str, Any] = {}
+    path = arguments.out / f"{arguments.task}.jsonl"
+    for wave in (False, True):
+        jobs: list[tuple[str, int, Job]] = []
+        for name, variant in variants.items():
+            if (variant.teacher is not None) != wave:
+                continue
+            for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+                torch.manual_seed(seed)
+                teacher = trained[f"{variant.teacher}-{seed}"] if variant.teacher else None
+                jobs.append((name, seed, Job(
+                    f"{name}-{seed}", variant.build(task.network), x, y, task.augment, recipe,
+                    seed=seed, warm=variant.warm, teacher=teacher)))
+        start = time.perf_counter()
+        train([job for _, _, job in jobs], lambda text: print(text, flush=True))
+        seconds = time.perf_counter() - start
+        for name, seed, job in jobs:
+            trained[job.name] = job.model
+            states[job.name] = {k: v.detach().cpu() for k, v in job.model.state_dict().items()}
+            row = {
+                "task": arguments.task, "variant": name, "seed": seed, "epochs": recipe.epochs,
+                "batch": recipe.batch, "rate": recipe.rate, "decay": recipe.decay,
+                "split": "held out" if arguments.trial else "test",
+                "accuracy": accuracy(job.model, x_test, y_test),
+                "train_accuracy": accuracy(job.model, x[:10000], y[:10000]),
+                "seconds_of_all": round(seconds, 1)}
+            print(json.dumps(row), flush=True)
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        torch.save(states, arguments.out / f"{arguments.task}.pt")
+
+
+def _chosen(arguments: argparse.Namespace, task: Task) -> dict[str, Variant]:
+    known = {**task.trials, **task.variants}
+    names = list(task.trials if arguments.trial else task.variants)
+    if arguments.variants:
+        names = arguments.variants.split(",")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"unknown variants {', '.join(unknown)}: known are {', '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def main() -> None:
+    arguments = _parsed()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    task = TASKS[arguments.task]
+    if arguments.step == "train":
+        _train(arguments, task)
+    else:
+        compile_all(
+            arguments.task, task, arguments.data, arguments.out,
+            test_samples=arguments.test_samples, post_training=arguments.post_training,
+            variants=arguments.variants.split(",") if arguments.variants else None)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None

@@ -1,0 +1,113 @@
+"""The networks of the accuracy table: small enough for a microcontroller, in plain PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def _norm_relu(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())
+
+
+class Digits(nn.Module):  # type: ignore[misc, unused-ignore]
+    """Five 3x3 convolutions and a linear layer for images of 28x28.
+
+    34,560 ternary weights of 2 bits and 784 of 8 bits (first and last layer): 9,424 bytes.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        a, b, c, d, e = (round(width * size) for size in (16, 16, 32, 32, 64))
+        self.first = nn.Conv2d(1, a, 3, padding=1, bias=False)
+        self.norm1 = _norm_relu(a)
+        self.conv2 = nn.Conv2d(a, b, 3, padding=1, bias=False)
+        self.norm2 = _norm_relu(b)
+        self.conv3 = nn.Conv2d(b, c, 3, padding=1, bias=False)
+        self.norm3 = _norm_relu(c)
+        self.conv4 = nn.Conv2d(c, d, 3, padding=1, bias=False)
+        self.norm4 = _norm_relu(d)
+        self.conv5 = nn.Conv2d(d, e, 3, padding=1, bias=False)
+        self.norm5 = _norm_relu(e)
+        self.last = nn.Linear(e, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm1(self.first(x))
+        x = functional.max_pool2d(self.norm2(self.conv2(x)), 2)
+        x = self.norm3(self.conv3(x))
+        x = functional.max_pool2d(self.norm4(self.conv4(x)), 2)
+        return self.last(self.norm5(self.conv5(x)).mean((2, 3)))
+
+
+class _Residual(nn.Module):  # type: ignore[misc, unused-ignore]
+    """Two 3x3 convolutions beside an identity, or beside a 1x1 convolution of stride 2."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        stride = 1 if inputs == outputs else 2
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = _norm_relu(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride) if stride == 2 else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm2(self.conv2(self.norm1(self.conv1(x))))
+        return functional.relu(y + self.shortcut(x))
+
+
+class ResNet8(nn.Module):  # type: ignore[misc, unused-ignore]
+    """The image classifier of MLPerf Tiny: 78 thousand parameters at width 1."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        a, b, c = (round(width * size) for size in (16, 32, 64))
+        self.first = nn.Conv2d(3, a, 3, padding=1, bias=False)
+        self.norm = _norm_relu(a)
+        self.blocks = nn.Sequential(_Residual(a, a), _Residual(a, b), _Residual(b, c))
+        self.last = nn.Linear(c, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.blocks(self.norm(self.first(x))).mean((2, 3)))
+
+
+class Keywords(nn.Module):  # type: ignore[misc, unused-ignore]
+    """DS-CNN: a convolution over a spectrogram, four depthwise-separable ones, a linear layer."""
+
+    def __init__(self, width: float = 1.0, classes: int = 10) -> None:
+        super().__init__()
+        size = round(64 * width)
+        self.first = nn.Conv2d(1, size, (10, 4), 2, (5, 1), bias=False)
+        self.norm = _norm_relu(size)
+        layers: list[nn.Module] = []
+        for _ in range(4):
+            layers += [
+                nn.Conv2d(size, size, 3, padding=1, groups=size, bias=False), _norm_relu(size),
+                nn.Conv2d(size, size, 1, bias=False), _norm_relu(size)]
+        self.blocks = nn.Sequential(*layers)
+        self.last = nn.Linear(size, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.blocks(self.norm(self.first(x))).mean((2, 3)))
+
+
+class Series(nn.Module):  # type: ignore[misc, unused-ignore]
+    """Three Conv1d layers and a linear layer, for time series of any number of channels."""
+
+    def __init__(self, width: float = 1.0, channels: int = 1, classes: int = 2) -> None:
+        super().__init__()
+        a, b = round(24 * width), round(48 * width)
+        self.first = nn.Conv1d(channels, a, 7, padding=3, bias=False)
+        self.norm1 = nn.BatchNorm1d(a)
+        self.conv2 = nn.Conv1d(a, b, 5, stride=2, padding=2, bias=False)
+        self.norm2 = nn.BatchNorm1d(b)
+        self.conv3 = nn.Conv1d(b, b, 3, stride=2, padding=1, bias=False)
+        self.norm3 = nn.BatchNorm1d(b)
+        self.last = nn.Linear(b, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.norm1(self.first(x)))
+        x = functional.relu(self.norm2(self.conv2(x)))
+        x = functional.relu(self.norm3(self.conv3(x)))
+        return self.last(x.mean(2))

@@ -1,0 +1,182 @@
+"""Training of several networks side by side; on CUDA each in a stream, its step a CUDA graph.
+
+The networks here are far too small to fill a GPU one by one. Each job keeps its data on the
+device, augments a whole epoch at once, and replays one recorded step for every batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from ternc.qat.torch import Warmup, distill
+
+Augment = Callable[[Tensor, Generator], Tensor]
+_EAGER = 3  # steps before a graph is recorded: optimizers make their state in the first ones
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train: AdamW, the rate rising for a tenth of the steps, then falling as a cosine."""
+
+    epochs: int
+    batch: int
+    rate: float
+    decay: float = 0.0
+    smoothing: float = 0.0
+    compile: bool = False
+    half: bool = True
+
+
+class Job:
+    """One network in training."""
+
+    def __init__(
+        self, name: str, model: nn.Module, x: Tensor, y: Tensor, augment: Augment, recipe: Recipe,
+        *, seed: int, warm: float = 0.0, teacher: nn.Module | None = None,
+    ) -> None:
+        """Takes the data as it is on its device; `warm` is the warm-up's share of all steps."""
+        device = x.device
+        self.name, self.x, self.y, self.augment, self.recipe = name, x, y, augment, recipe
+        self.model = model.to(device).train()
+        self.teacher = None if teacher is None else teacher.to(device).eval()
+        self.call = torch.compile(self.model) if recipe.compile else self.model
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.batches = max(len(x) // recipe.batch, 1)
+        self.batch = min(recipe.batch, len(x))
+        steps = self.batches * recipe.epochs
+        self.rates = torch.tensor([_rate(step, steps) * recipe.rate for step in range(steps)],
+                                  device=device)
+        weights = [p for p in self.model.parameters() if p.dim() > 1]
+        others = [p for p in self.model.parameters() if p.dim() <= 1]
+        cuda = device.type == "cuda"
+        self.rate = torch.tensor(0.0, device=device) if cuda else None
+        self.optimizer = torch.optim.AdamW(
+            [{"params": weights, "weight_decay": recipe.decay},
+             {"params": others, "weight_decay": 0.0}],
+            lr=recipe.rate if self.rate is None else self.rate, capturable=cuda)
+        self.step_number = torch.zeros(1, dtype=torch.long, device=device)
+        self.offsets = torch.arange(self.batch, device=device)
+        self.images, self.labels = x.clone(), y.clone()
+        self.stream = torch.cuda.Stream() if cuda else None
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.eager = 0
+        self.done = 0
+        self.warmup = Warmup(model, max(int(steps * warm), 1)) if warm else None
+        self.warm = self.warmup is not None
+
+    def context(self) -> contextlib.AbstractContextManager[object]:
+        """Work inside goes to the job's stream."""
+        return contextlib.nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    def shuffle(self) -> None:
+        """A new order and new augmentation."""
+        order = torch.randperm(len(self.x), generator=self.generator, device=self.x.device)
+        for part in torch.arange(len(order), device=order.device).split(10000):
+            self.images[part] = self.augment(self.x[order[part]], self.generator)
+        self.labels.copy_(self.y[order])
+
+    def step(self) -> None:
+        """One batch: recorded after the first few, and again when the warm-up has ended."""
+        if self.stream is None:
+            self._body()
+        elif self.graph is not None:
+            self.graph.replay()
+        elif self.eager < _EAGER:
+            self._body()
+            self.eager += 1
+        else:
+            self._record()
+            assert self.graph is not None
+            self.graph.replay()
+        self.done += 1
+        if self.warmup is not None:
+            self.warmup.step()
+            if self.warmup.share >= 1.0:
+                self.warmup, self.graph, self.eager = None, None, 0
+
+    def _record(self) -> None:
+        assert self.stream is not None
+        self.stream.synchronize()
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+            self._body()
+        self.graph = graph
+
+    def _body(self) -> None:
+        index = self.step_number.remainder(self.batches) * self.batch + self.offsets
+        x, y = self.images.index_select(0, index), self.labels.index_select(0, index)
+        if x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        if self.rate is not None:
+            self.rate.copy_(self.rates.index_select(0, self.step_number).squeeze())
+        else:
+            for group in self.optimizer.param_groups:
+                group["lr"] = float(self.rates[self.done])
+        self.optimizer.zero_grad(set_to_none=True)
+        half = self.recipe.half and self.rate is not None
+        # no cache of cast weights: a recorded step must cast them anew each time
+        with torch.autocast("cuda", torch.bfloat16, enabled=half, cache_enabled=False):
+            scores = self.call(x)
+            if self.teacher is not None:
+                with torch.no_grad():
+                    target = self.teacher(x)
+        if self.teacher is not None:
+            loss = distill(scores.float(), target.float(), y, temperature=2.0, weight=0.7)
+        else:
+            loss = functional.cross_entropy(
+                scores.float(), y, label_smoothing=self.recipe.smoothing)
+        loss.backward()
+        self.optimizer.step()
+        self.step_number += 1
+
+
+def _rate(step: int, steps: int) -> float:
+    rise = max(steps // 10, 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+
+
+def train(jobs: Sequence[Job], progress: Callable[[str], None] = print) -> None:
+    """Trains all jobs at the same pace, and leaves their networks in eval mode."""
+    if not jobs:
+        return
+    start = time.perf_counter()
+    if any(job.stream is not None for job in jobs):
+        torch.cuda.synchronize()
+    epochs = max(job.recipe.epochs for job in jobs)
+    for epoch in range(epochs):
+        running = [job for job in jobs if epoch < job.recipe.epochs]
+        for job in running:
+            with job.context():
+                job.shuffle()
+        for index in range(max(job.batches for job in running)):
+            for job in running:
+                if index < job.batches:
+                    with job.context():
+                        job.step()
+        if epoch in (0, 1, 2) or (epoch + 1) % max(epochs // 10, 1) == 0:
+            if running[0].stream is not None:
+                torch.cuda.synchronize()
+            progress(f"epoch {epoch + 1}/{epochs}: {time.perf_counter() - start:.1f} s")
+    if any(job.stream is not None for job in jobs):
+        torch.cuda.synchronize()
+    for job in jobs:
+        job.model.eval()
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    """Share of samples whose largest score is at their label."""
+    scores = torch.cat([model(part) for part in x.split(1000)])
+    return float((scores.argmax(1) == y).float().mean())
