@@ -33,9 +33,13 @@ def rows(folder: Path) -> list[list[str]]:
     """A row per task and network."""
     table: list[list[str]] = []
     for path in sorted(folder.glob("*-programs.jsonl")):
-        programs = lines(path)
+        # a network that was compiled again, or trained again, counts once: the last line holds
+        programs = list({(row["variant"], row["ternarized"], row["seed"]): row
+                         for row in lines(path)}.values())
         task = programs[0]["task"]
-        trained = [row for row in lines(folder / f"{task}.jsonl") if row["split"] == "test"]
+        trained = list({(row["variant"], row["seed"]): row
+                        for row in lines(folder / f"{task}.jsonl")
+                        if row["split"] == "test"}.values())
         kinds = list(dict.fromkeys((row["variant"], row["ternarized"]) for row in programs))
         for variant, ternarized in sorted(kinds, key=lambda kind: (kind[0], kind[1])):
             chosen = [row for row in programs
