@@ -112,9 +112,11 @@ def _weights(items: list[Instruction]) -> dict[str, dict[str, int]]:
         kind = weight_kind(item)
         if not kind:
             continue
-        # "r" are the second weights of a recurrent layer; a layer of generated code has neither.
+        # "r" are the second weights of a recurrent layer, or a residual, which is no constant; a
+        # layer of generated code has neither.
         stored = [value for operand, value in zip(item.opcode.operands, item.operands, strict=True)
-                  if operand.name in ("w", "r") and isinstance(value, Tensor)]
+                  if operand.name in ("w", "r") and isinstance(value, Tensor)
+                  and value.data is not None]
         if stored and id(stored[0]) in seen:
             continue
         seen.update(id(tensor) for tensor in stored)
