@@ -51,3 +51,13 @@ def test_fused_is_the_same_and_smaller(operands: str) -> None:
     expected = oracle.run({"x": data[:1]})["z"]
     step = float(np.diff(np.unique(expected)).min())
     assert np.abs(fused.run(data[:1])["z"] - expected).max() <= 3.01 * step
+
+
+def test_residual_is_no_weight() -> None:
+    """The report counts the weights' bytes, not those of the branch that is added."""
+    data = np.random.default_rng(1).normal(0, 1, (4, 8, 12, 12)).astype(np.float32)
+    compiled = compiler.compile(residual_model("c, ar"), "host", calibration_data=data)
+    assert any(item.operand("r") is not None for item in compiled.program.instructions
+               if item.opcode.name == "conv2d_i8_blocked")
+    weights = compiled.report()["weights"]["int8"]
+    assert weights == {"count": 3 * 8 * 8 * 9, "bytes": 3 * 8 * 8 * 9}
