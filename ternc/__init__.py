@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ternc.diagnostics import DoesNotFit as DoesNotFit
     from ternc.diagnostics import UsageError as UsageError
     from ternc.loaded import load as load
-    from ternc.validate import validate as validate
+    from ternc.validation import validate as validate
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "compile": "ternc.compiler", "CompiledModel": "ternc.compiled", "validate": "ternc.validate",
+    "compile": "ternc.compiler", "CompiledModel": "ternc.compiled", "validate": "ternc.validation",
     "CompileError": "ternc.diagnostics", "Diagnostic": "ternc.diagnostics",
     "DoesNotFit": "ternc.diagnostics", "UsageError": "ternc.diagnostics", "load": "ternc.loaded",
 }

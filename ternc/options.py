@@ -80,6 +80,15 @@ def add_messages(parser: argparse.ArgumentParser) -> None:
     volume.add_argument("-q", "--quiet", action="store_true", help="errors only")
 
 
+def list_parser(name: str, what: str) -> argparse.ArgumentParser:
+    """The options of a command that prints a table."""
+    parser = argparse.ArgumentParser(prog=f"ternc {name}", description=what, allow_abbrev=False)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    return parser
+
+
 def compile_options(parsed: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `ternc.compile` from those of the command line."""
     from ternc.precision import schemes

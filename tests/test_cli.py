@@ -459,5 +459,5 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in cli._COMMANDS:
+    for command in cli.COMMANDS:
         assert f"ternc {command}" in text

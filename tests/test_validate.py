@@ -18,7 +18,7 @@ from ternc.compiled import CompiledModel
 from ternc.diagnostics import CompileError, Diagnostics, UsageError
 from ternc.layerwise import check_layers, difference, fed_name, split_layers
 from ternc.oracle import Oracle
-from ternc.validate import Report, validate
+from ternc.validation import Report, validate
 from ternc.verify_passes import PassVerifier, sqnr_db
 from tests.making import MODELS, dense
 
@@ -152,7 +152,7 @@ def test_a_wrong_integer_layer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_ties_are_no_disagreement() -> None:
-    from ternc.validate import _top1
+    from ternc.validation.answers import _top1
 
     wanted = np.array([[1.0, 0.99, 0.0], [1.0, 0.5, 0.0]], np.float32)
     answer = np.array([[0.99, 1.0, 0.0], [0.5, 1.0, 0.0]], np.float32)

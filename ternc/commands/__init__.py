@@ -1,0 +1,1 @@
+"""One file for each command: `make_parser()`, and `run(parsed)` that gives the exit code."""

@@ -1,0 +1,74 @@
+"""`ternc MODEL -o OUT`: compiles a model and writes it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ternc import __version__, console, options
+
+if TYPE_CHECKING:
+    from ternc.compiled import CompiledModel
+
+_EPILOG: Final = """\
+other commands (each with its own --help):
+  ternc validate MODEL    check that a model deploys, fits, and answers as onnxruntime does
+  ternc inspect FILE      report, disassembly and memory plan of a model, blob or header
+  ternc targets           the chips, with the source of each figure
+  ternc ops               the ONNX operators, and in which precision
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of compiling."""
+    parser = argparse.ArgumentParser(
+        prog="ternc", allow_abbrev=False, epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Compiles an ONNX model into a program for an ESP32.")
+    parser.add_argument("--version", action="version", version=f"ternc {__version__}")
+    parser.add_argument("model", metavar="MODEL", help="the ONNX model")
+    parser.add_argument("-o", "--output", metavar="OUT", required=True,
+                        help="C header (.h), raw program (.tern) or quantized model (.onnx)")
+    options.add_compile_options(parser)
+    parser.add_argument("--name", metavar="SYMBOL", type=options.symbol,
+                        help="prefix of the C names; default from the model's file name")
+    options.add_messages(parser)
+    return parser
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Compiles, saves, and prints the report."""
+    from ternc.report import print_report
+
+    output = Path(parsed.output)
+    options.check_output(output, Path(parsed.model))
+    compiled = compiled_model(parsed, name=parsed.name)
+    data = compiled.report()
+    compiled.save(output)
+    show_diagnostics(compiled, parsed)
+    if compiled.mixed is not None and not parsed.quiet:
+        print(compiled.mixed.table(), file=sys.stderr)
+    if parsed.json:
+        print(json.dumps(data, indent=2))
+    elif not parsed.quiet:
+        print_report(data, sys.stdout)
+    if not parsed.quiet:
+        print(f"wrote {output} ({output.stat().st_size:,} bytes)", file=sys.stderr)
+    return 0
+
+
+def compiled_model(parsed: argparse.Namespace, **more: Any) -> CompiledModel:
+    """Compiles with the options of the command line, showing progress."""
+    from ternc.compiler import compile
+
+    with console.progress("calibrating", sys.stderr, quiet=parsed.quiet) as progress:
+        return compile(parsed.model, **options.compile_options(parsed), progress=progress, **more)
+
+
+def show_diagnostics(compiled: CompiledModel, parsed: argparse.Namespace) -> None:
+    """The diagnostics of a compilation that went well."""
+    if not parsed.quiet:
+        console.print_diagnostics(compiled.diagnostics, sys.stderr, Path(parsed.model).name)
