@@ -120,15 +120,12 @@ def _candidate(
         count = min(columns, lane_w - first)
         built = phases * (count + count % 2 + reach)
         instructions += rows * built * (groups * (2 * entries + 5 * group + 2) + 60)
-        parts = -(-count // _MOST)
-        wide = -(-count // parts)
-        wide += wide % 2
-        for at in range(0, count, wide):
-            here = min(wide, count - at)
+        for at in range(0, count, _MOST):
+            here = min(_MOST, count - at)
             here += here % 2
             sums = used * (8 + 2 * here + (here != _MOST)) + (packed.size - used) * 5
             sums += out * (taps * split * 4 + 60 + pieces * (16 * here + 120) * (pieces > 1))
-            instructions += lane_h * (sums + out * 10 * 2 * here + taps * split * 10 + 100)
+            instructions += lane_h * (sums + out * 8 * 2 * here + taps * split * 10 + 100)
     instructions *= numbers["n"]
     changed = {name: numbers[name] for name in ("n", "in_h", "in_w", "out_h", "out_w")}
     return Choice(

@@ -10,6 +10,7 @@
  * A channel's weights are cut into runs (a tap's pattern groups, in `split` parts); `chunk` of them
  * are summed in 16-bit lanes, which the compiler has proved to suffice, then added up in 32 bits. */
 #include "conv2d_taps.h"
+#include "lane_store.h"
 #include "lut_rows.h"
 #include "lut_tables.h"
 
@@ -166,35 +167,16 @@ typedef struct {
 
 /* Stores those of `channels` channels, from the bottom and the top halves of the sums, and steps
  * to the next channels. */
-static TERNC_NOINLINE void store_lanes(const uint32_t *from, uint32_t channels, lut_outputs *to,
-                                       const lut_args *a) {
-  const uint32_t shift = a->shift, top = 0xffff0000u, count = to->count, count_1 = to->count_1;
-  const int32_t lo = a->lo, hi = a->hi;
-  const size_t step = a->out_c, lane_1 = to->lane_1;
-  for (; channels > 0; channels--, from += TERNC_LUT_COLUMNS) {
-    const int32_t m = *to->m++;
-    const uint32_t lane_c = ternc_lane_c(m, *to->c++);
-    const uint32_t *sums = from, *end = from + count_1;
-    int8_t *y = to->y++;
-#define BOTH(both)                                                              \
-  y[0] = (int8_t)ternc_requant_lane((both) << 16, m, lane_c, shift, lo, hi);      \
-  y[lane_1] = (int8_t)ternc_requant_lane((both) & top, m, lane_c, shift, lo, hi); \
-  y += step;
-    if ((count_1 & 1u) != 0) {
-      const uint32_t first = *sums++;
-      BOTH(first)
-    }
-    while (sums != end) {
-      const uint32_t first = sums[0], second = sums[1];
-      sums += 2;
-      BOTH(first)
-      BOTH(second)
-    }
-#undef BOTH
-    for (end = from + count; sums != end; sums++, y += step) { /* without a partner */
-      *y = (int8_t)ternc_requant_lane(*sums << 16, m, lane_c, shift, lo, hi);
-    }
-  }
+static void store_lanes(const uint32_t *sums, uint32_t channels, lut_outputs *to,
+                        const lut_args *a) {
+  const ternc_lane_requant r = {to->m, to->c, a->shift, a->lo, a->hi, a->out_c};
+  const uint32_t both = to->count_1, alone = to->count - both;
+  int8_t *const y = to->y, *const rest = y + both * r.step;
+  ternc_lane_store(&r, channels, sums, both, y, y + to->lane_1);
+  if (alone != 0) ternc_lane_store(&r, channels, sums + both, alone, rest, rest);
+  to->m += channels;
+  to->c += channels;
+  to->y += channels;
 }
 
 static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, uint32_t columns) {
@@ -278,8 +260,6 @@ static void strip(const lut_job *job, const ternc_op *op, uint32_t image, uint32
   const lut_plan *p = &job->p;
   int8_t *y = (int8_t *)ternc_data(op, a->y);
   const size_t row_words = (size_t)p->groups * p->slots * p->entries;
-  const uint32_t parts = (count + TERNC_LUT_COLUMNS - 1) / TERNC_LUT_COLUMNS;
-  const uint32_t most = ((count + parts - 1) / parts + 1) & ~1u; /* even, all about the same */
   const uint32_t used = ((count + 1) & ~1u) + (a->kernel_w - 1) * a->dilation_w / a->stride_w;
   uint32_t r, at, built = 0; /* rows below are in the ring, or no longer needed */
   ternc_lut_rows rows;
@@ -297,8 +277,8 @@ static void strip(const lut_job *job, const ternc_op *op, uint32_t image, uint32
     for (; built < v + p->span; built++) {
       build_row(job, job->table + built % p->span * row_words, built, first, used);
     }
-    for (at = 0; at < count; at += most) {
-      const uint32_t here = count - at < most ? count - at : most;
+    for (at = 0; at < count; at += TERNC_LUT_COLUMNS) {
+      const uint32_t here = count - at < TERNC_LUT_COLUMNS ? count - at : TERNC_LUT_COLUMNS;
       const uint32_t end_1 = first + at + p->shift_w + here;
       uint32_t here_1 = r + p->shift_h < a->out_h ? here : 0;
       if (end_1 > a->out_w) here_1 -= end_1 - a->out_w; /* an odd one has no partner */

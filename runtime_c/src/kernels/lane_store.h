@@ -1,0 +1,73 @@
+/* From lane sums, a row of TERNC_LANE_PITCH words for each output channel, to bytes (internal). */
+#ifndef TERNC_LANE_STORE_H
+#define TERNC_LANE_STORE_H
+
+#include "fast.h"
+
+#define TERNC_LANE_PITCH 16u
+
+typedef struct {
+  const int32_t *m, *c; /* of the first channel */
+  uint32_t shift;
+  int32_t lo, hi;
+  size_t step; /* from one column's outputs to the next's; those of a column follow each other */
+} ternc_lane_requant;
+
+/* Lane 1 first, because it goes to lane 0's place where it has no output. */
+#define LANE_CONSTANTS(k)     \
+  const int32_t m##k = r->m[k]; \
+  const uint32_t c##k = ternc_lane_c(m##k, r->c[k]);
+#define LANE_BOTH(k)                                                            \
+  y1[k] = (int8_t)ternc_requant_lane(both##k & top, m##k, c##k, shift, lo, hi); \
+  y0[k] = (int8_t)ternc_requant_lane(both##k << 16, m##k, c##k, shift, lo, hi);
+
+static TERNC_NOINLINE void ternc_lane_store_1(const ternc_lane_requant *r, const uint32_t *sums,
+                                              uint32_t count, int8_t *y0, int8_t *y1) {
+  const uint32_t shift = r->shift, top = 0xffff0000u, *const end = sums + count;
+  const int32_t lo = r->lo, hi = r->hi;
+  const size_t step = r->step;
+  LANE_CONSTANTS(0)
+  for (; sums != end; sums++, y0 += step, y1 += step) {
+    const uint32_t both0 = *sums;
+    LANE_BOTH(0)
+  }
+}
+
+/* Four channels together: all constants in registers, an address for four outputs. */
+static TERNC_NOINLINE void ternc_lane_store_4(const ternc_lane_requant *r, const uint32_t *sums,
+                                              uint32_t count, int8_t *y0, int8_t *y1) {
+  const uint32_t shift = r->shift, top = 0xffff0000u, *const end = sums + count;
+  const int32_t lo = r->lo, hi = r->hi;
+  const size_t step = r->step;
+  LANE_CONSTANTS(0)
+  LANE_CONSTANTS(1)
+  LANE_CONSTANTS(2)
+  LANE_CONSTANTS(3)
+  for (; sums != end; sums++, y0 += step, y1 += step) {
+    const uint32_t both0 = sums[0], both1 = sums[TERNC_LANE_PITCH];
+    const uint32_t both2 = sums[2 * TERNC_LANE_PITCH], both3 = sums[3 * TERNC_LANE_PITCH];
+    LANE_BOTH(0)
+    LANE_BOTH(1)
+    LANE_BOTH(2)
+    LANE_BOTH(3)
+  }
+}
+
+#undef LANE_CONSTANTS
+#undef LANE_BOTH
+
+/* The outputs of 1 to 4 channels at `count` columns of both lanes; where there is no lane 1, y1 is
+ * y0. */
+static inline void ternc_lane_store(const ternc_lane_requant *r, uint32_t channels,
+                                    const uint32_t *sums, uint32_t count, int8_t *y0, int8_t *y1) {
+  ternc_lane_requant one = *r;
+  if (channels == 4) {
+    ternc_lane_store_4(r, sums, count, y0, y1);
+    return;
+  }
+  for (; channels > 0; channels--, one.m++, one.c++, sums += TERNC_LANE_PITCH, y0++, y1++) {
+    ternc_lane_store_1(&one, sums, count, y0, y1);
+  }
+}
+
+#endif
