@@ -1,28 +1,35 @@
 """A quantized model, layer by layer: each compiled alone and fed what onnxruntime computed.
 
-A layer is a maximal subgraph from DequantizeLinear outputs to the next QuantizeLinear. Compared
-alone, layers do not pass their rounding on to each other, so every integer must be onnxruntime's
-within 1.
+Compared alone, layers do not pass their rounding on to each other, so every integer must be
+onnxruntime's within 1, and, but for recurrent layers, the nearest to what onnxruntime had before
+it rounded. Chained, the same compiled layers must give what the whole program gives, to the bit.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from ternc.comparison import Comparison
+from ternc.compiled import CompiledModel
+from ternc.layer_split import fed_name, split_layers
+from ternc.oracle import Oracle
+
 Array = npt.NDArray[np.generic]
 
-_FED = ":fed"  # a layer's input may have the name of its own output
+ROUNDING_LIMIT: Final = 0.6  # half a step, and what the fixed-point multiplier loses
+_CUTS = frozenset({"QuantizeLinear", "DequantizeLinear"})
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})  # their 16-bit states are within 1, no nearer
 _FLOATS = frozenset({
     onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16,
 })
-_CUTS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,174 +37,193 @@ class LayerResult:
     """How far one output of a layer was from onnxruntime over all samples.
 
     `worst` counts integer steps for integer outputs, and is relative to the largest value for
-    float outputs; `wrong` of `count` elements differed at all (integers), or by more than 1e-5.
+    float outputs; `absolute` is in real units; `wrong` of `count` elements differed at all
+    (integers), or by more than 1e-5. `rounding` is the largest distance, in steps, of an integer
+    inside its range from what was rounded; None for floats and for recurrent layers.
     """
 
     name: str
+    tensor: str
     op_types: tuple[str, ...]
     worst: float
+    absolute: float
     wrong: int
     count: int
     integer: bool
+    sqnr_db: float
+    cosine: float
+    rounding: float | None
 
     @property
     def passed(self) -> bool:
         """Whether integers agree within 1, floats within 1e-5."""
         return self.worst <= (1 if self.integer else 1e-5)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; JSON has no infinity."""
+        signal = self.sqnr_db if math.isfinite(self.sqnr_db) else None
+        return {
+            "name": self.name, "tensor": self.tensor, "ops": list(self.op_types),
+            "worst": self.worst, "absolute": self.absolute, "wrong": self.wrong,
+            "count": self.count, "integer": self.integer, "sqnr_db": signal,
+            "cosine": self.cosine, "rounding": self.rounding,
+        }
+
 
 @dataclass(slots=True)
-class _Graph:
-    """The model's graph with what the split needs to know of it."""
+class _Output:
+    """One output of a layer, with the sums over the samples."""
 
-    proto: onnx.GraphProto
-    producer: dict[str, onnx.NodeProto] = field(default_factory=dict)
-    consumers: dict[str, list[onnx.NodeProto]] = field(default_factory=lambda: defaultdict(list))
-    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    types: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
-    constant_values: set[str] = field(default_factory=set)  # computed from constants alone
+    tensor: str
+    is_integer: bool
+    comparison: Comparison
+    unrounded: str = ""  # what its QuantizeLinear reads, "" where rounding says nothing
+    rounding: float = 0.0
+
+    def add(self, found: Array, values: Mapping[str, Array]) -> None:
+        wanted = values[self.tensor]
+        self.comparison.add(found.reshape(wanted.shape), wanted)
+        if self.unrounded:
+            limits = np.iinfo(wanted.dtype.name)
+            real = values[self.unrounded].astype(np.float64) / self.comparison.scale
+            real = real.reshape(wanted.shape) + self.comparison.zero_point
+            inside = (real > limits.min) & (real < limits.max)
+            far = np.abs(found.reshape(wanted.shape).astype(np.float64) - real)[inside]
+            self.rounding = max(self.rounding, float(far.max(initial=0.0)))
+
+
+@dataclass(slots=True)
+class Layer:
+    """One layer: its model, and that compiled alone."""
+
+    model: onnx.ModelProto
+    compiled: CompiledModel
+    outputs: list[_Output] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.constants = {tensor.name: tensor for tensor in self.proto.initializer}
-        self.constant_values = set(self.constants)
-        for node in self.proto.node:
-            for name in node.output:
-                self.producer[name] = node
-            for name in set(node.input):
-                self.consumers[name].append(node)
-            if all(not name or name in self.constant_values for name in node.input):
-                self.constant_values.update(node.output)
-        for value in (*self.proto.value_info, *self.proto.input, *self.proto.output):
-            self.types[value.name] = value
+        constants = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        producers = {name: node for node in self.model.graph.node for name in node.output}
+        recurrent = any(op in _RECURRENT for op in self.op_types)
+        for value in self.model.graph.output:
+            integer = value.type.tensor_type.elem_type not in _FLOATS
+            node = producers.get(value.name)
+            known = _quantization(node, constants) if node is not None else None
+            scale, zero = known or (1.0, 0)
+            output = _Output(value.name, integer, Comparison(scale, zero))
+            if node is not None and known is not None and not recurrent and _is_byte(value):
+                output.unrounded = fed_name(node.input[0])
+            self.outputs.append(output)
 
-    def is_constant(self, node: onnx.NodeProto) -> bool:
-        return all(name in self.constant_values for name in node.output)
+    @property
+    def op_types(self) -> tuple[str, ...]:
+        """Its operators without those at its borders."""
+        return tuple(n.op_type for n in self.model.graph.node if n.op_type not in _CUTS)
 
+    def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Its outputs by their names in the whole model."""
+        feed = {v.name: values[fed_name(v.name)] for v in self.model.graph.input}
+        return self.compiled.run(feed)
 
-def split_layers(model: ir.Model | onnx.ModelProto) -> list[onnx.ModelProto]:
-    """The layers of a Q/DQ model, each a model of its own, in graph order.
-
-    Inputs are named as the tensors that feed the layer with ":fed" behind, outputs as the tensors
-    that it produces. Constants, and the DequantizeLinear in front, are repeated in each layer that
-    reads them.
-    """
-    proto = model if isinstance(model, onnx.ModelProto) else ir.to_proto(model)
-    proto = onnx.shape_inference.infer_shapes(proto)
-    graph = _Graph(proto.graph)
-    layers = []
-    for members in _components(graph):
-        made = _extract(proto, graph, members)
-        if made is not None:
-            layers.append(made)
-    return layers
-
-
-def _components(graph: _Graph) -> list[list[onnx.NodeProto]]:
-    """Nodes that are joined by float tensors; DequantizeLinear and constants belong to none."""
-    group: dict[int, int] = {}
-
-    def root(index: int) -> int:
-        while group[index] != index:
-            group[index] = group[group[index]]
-            index = group[index]
-        return index
-
-    inner = [node for node in graph.proto.node
-             if node.op_type != "DequantizeLinear" and not graph.is_constant(node)]
-    for node in inner:
-        group[id(node)] = id(node)
-    for node in inner:
-        if node.op_type == "QuantizeLinear":
-            continue
-        for name in node.output:
-            for reader in graph.consumers[name]:
-                if id(reader) in group:
-                    group[root(id(reader))] = root(id(node))
-    out: dict[int, list[onnx.NodeProto]] = defaultdict(list)
-    for node in inner:
-        out[root(id(node))].append(node)
-    return list(out.values())
+    def results(self) -> list[LayerResult]:
+        """What was found of each output."""
+        return [
+            LayerResult(
+                self.model.graph.name, item.tensor, self.op_types, item.comparison.worst,
+                item.comparison.absolute, item.comparison.wrong, item.comparison.count,
+                item.is_integer, item.comparison.sqnr_db, item.comparison.cosine,
+                item.rounding if item.unrounded else None)
+            for item in self.outputs if item.comparison.count
+        ]
 
 
-def _extract(
-    model: onnx.ModelProto, graph: _Graph, members: list[onnx.NodeProto]
-) -> onnx.ModelProto | None:
-    produced = {name for node in members for name in node.output}
-    nodes: list[onnx.NodeProto] = []
-    inputs: dict[str, str] = {}  # name in the model -> name in the layer
-    initializers: dict[str, onnx.TensorProto] = {}
-    done: set[str] = set()
-
-    def fed(name: str) -> str:
-        return inputs.setdefault(name, name + _FED)
-
-    def need(name: str) -> None:
-        """Brings in a constant, or the DequantizeLinear in front of the layer."""
-        if not name or name in done:
-            return
-        done.add(name)
-        if name in graph.constants:
-            initializers[name] = graph.constants[name]
-            return
-        source = graph.producer[name]
-        copy = onnx.NodeProto()
-        copy.CopyFrom(source)
-        for i, operand in enumerate(source.input):
-            if operand in graph.constant_values or not operand:
-                need(operand)
-            else:
-                copy.input[i] = fed(operand)
-        nodes.append(copy)
-
-    for node in members:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        for i, name in enumerate(node.input):
-            source = graph.producer.get(name)
-            if not name or (name in produced and source in members
-                            and source is not None and source.op_type != "QuantizeLinear"):
-                continue
-            if name in graph.constant_values or (
-                    source is not None and source.op_type == "DequantizeLinear"):
-                need(name)
-            else:
-                copy.input[i] = fed(name)
-        nodes.append(copy)
-    ends = {value.name for value in graph.proto.output}
-    outputs = [
-        name for node in members for name in node.output
-        if name and (name in ends or any(id(r) not in {id(m) for m in members}
-                                         for r in graph.consumers[name])
-                     or (node.op_type == "QuantizeLinear"))
-    ]
-    if not outputs or not inputs:
+def _quantization(
+    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
+) -> tuple[float, int] | None:
+    """(scale, zero point) of a QuantizeLinear or DequantizeLinear per tensor."""
+    if node.op_type not in _CUTS or node.input[1] not in constants:
         return None
-    layer = onnx.ModelProto()
-    layer.CopyFrom(model)
-    layer.ClearField("graph")
-    layer.graph.name = members[-1].name or outputs[-1]
-    layer.graph.node.extend(nodes)
-    layer.graph.initializer.extend(initializers.values())
-    for name, new in inputs.items():
-        layer.graph.input.append(_named(graph.types[name], new))
-    for name in dict.fromkeys(outputs):
-        layer.graph.output.append(_named(graph.types[name], name))
-    for name in produced:
-        if name in graph.types and name not in outputs:
-            layer.graph.value_info.append(graph.types[name])
-    return layer
+    scale = onnx.numpy_helper.to_array(constants[node.input[1]])
+    zero = constants.get(node.input[2]) if len(node.input) > 2 else None
+    if scale.size != 1 or (len(node.input) > 2 and node.input[2] and zero is None):
+        return None
+    offset = 0 if zero is None else int(onnx.numpy_helper.to_array(zero).reshape(-1)[0])
+    return float(scale.reshape(-1)[0]), offset
 
 
-def _named(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
-    copy = onnx.ValueInfoProto()
-    copy.CopyFrom(value)
-    copy.name = name
-    return copy
+def _is_byte(value: onnx.ValueInfoProto) -> bool:
+    return value.type.tensor_type.elem_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 
-def fed_name(name: str) -> str:
-    """The tensor of the whole model that a layer's input takes."""
-    return name.removesuffix(_FED)
+class Layers:
+    """The layers of a Q/DQ model, each compiled alone, in an order in which they can run.
+
+    Raises:
+        CompileError: a layer cannot be compiled alone.
+    """
+
+    def __init__(self, model: ir.Model | onnx.ModelProto) -> None:
+        from ternc.compiler import compile
+
+        self._model = model if isinstance(model, onnx.ModelProto) else ir.to_proto(model)
+        made = [Layer(part, compile(part, "host", check_fit=False))
+                for part in split_layers(model)]
+        self.layers = _ordered(made, {value.name for value in self._model.graph.input})
+
+    def check(
+        self, feeds: Iterable[Mapping[str, Array]],
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[LayerResult]:
+        """Compares each layer, fed what onnxruntime computed, with onnxruntime.
+
+        Raises:
+            OracleError: onnxruntime cannot run the model.
+        """
+        wanted = dict.fromkeys(
+            name for layer in self.layers
+            for name in (*(fed_name(value.name) for value in layer.model.graph.input),
+                         *(value.name for value in layer.model.graph.output),
+                         *(output.unrounded for output in layer.outputs if output.unrounded)))
+        oracle = Oracle(self._model)
+        for done, feed in enumerate(feeds, 1):
+            values = oracle.run(feed, wanted)
+            for layer in self.layers:
+                answers = layer.run(values)
+                for output in layer.outputs:
+                    if output.tensor in answers:
+                        output.add(answers[output.tensor], values)
+            progress(done)
+        return [result for layer in self.layers for result in layer.results()]
+
+    def chained(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Every tensor between layers, each layer fed what the layers before it gave.
+
+        Outputs of the model that dequantize one of them are there too.
+        """
+        values: dict[str, Array] = dict(feed)
+        for layer in self.layers:
+            values.update(layer.run(values))
+        constants = {tensor.name: tensor for tensor in self._model.graph.initializer}
+        for node in self._model.graph.node:
+            if node.op_type == "DequantizeLinear" and node.input[0] in values:
+                known = _quantization(node, constants)
+                if known is not None:
+                    codes = values[node.input[0]].astype(np.int32) - known[1]
+                    values[node.output[0]] = codes.astype(np.float32) * np.float32(known[0])
+        return values
+
+
+def _ordered(layers: list[Layer], known: set[str]) -> list[Layer]:
+    """Each layer after those that feed it."""
+    waiting, ordered = list(layers), []
+    while waiting:
+        ready = [layer for layer in waiting
+                 if all(fed_name(value.name) in known for value in layer.model.graph.input)]
+        assert ready, [layer.model.graph.name for layer in waiting]
+        for layer in ready:
+            known |= {value.name for value in layer.model.graph.output}
+        ordered += ready
+        waiting = [layer for layer in waiting if not any(layer is other for other in ready)]
+    return ordered
 
 
 def check_layers(
@@ -213,45 +239,4 @@ def check_layers(
         CompileError: a layer cannot be compiled alone.
         OracleError: onnxruntime cannot run the model.
     """
-    from ternc.compiler import compile
-    from ternc.oracle import Oracle
-
-    layers = split_layers(model)
-    compiled = [compile(layer, "host", check_fit=False) for layer in layers]
-    wanted = dict.fromkeys(
-        name for layer in layers
-        for name in (*(fed_name(value.name) for value in layer.graph.input),
-                     *(value.name for value in layer.graph.output)))
-    oracle = Oracle(model)
-    found: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
-    for feed in feeds:
-        values = oracle.run(feed, wanted)
-        for layer, item in zip(layers, compiled, strict=True):
-            answers = item.run({v.name: values[fed_name(v.name)] for v in layer.graph.input})
-            for name, answer in answers.items():
-                found[name].append((*difference(answer, values[name]), answer.size))
-    return [
-        LayerResult(
-            layer.graph.name,
-            tuple(node.op_type for node in layer.graph.node if node.op_type not in _CUTS),
-            max(far for far, _, _ in found[value.name]),
-            sum(wrong for _, wrong, _ in found[value.name]),
-            sum(count for _, _, count in found[value.name]),
-            value.type.tensor_type.elem_type not in _FLOATS)
-        for layer in layers for value in layer.graph.output if value.name in found
-    ]
-
-
-def difference(found: Array, wanted: Array) -> tuple[float, int]:
-    """(how far, how many elements) two arrays differ: integers by steps, floats relatively."""
-    if wanted.dtype.kind == "f":
-        a, b = found.astype(np.float64), wanted.astype(np.float64)
-        same = (a == b) | (np.isnan(a) & np.isnan(b))  # infinities too
-        with np.errstate(invalid="ignore"):
-            far = np.where(same, 0.0, np.abs(a - b))
-        finite = np.abs(b[np.isfinite(b)])
-        relative = far / max(float(finite.max()) if finite.size else 0.0, 1e-6)
-        relative = np.nan_to_num(relative, nan=np.inf, posinf=np.inf)
-        return float(relative.max(initial=0.0)), int((relative > 1e-5).sum())
-    steps = np.abs(found.astype(np.int64) - wanted.astype(np.int64))
-    return float(steps.max(initial=0)), int((steps > 0).sum())
+    return Layers(model).check(feeds)

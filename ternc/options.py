@@ -124,6 +124,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """0.98 from "0.98" or "98%"."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: write it like 0.98 or 98%")
+    return value
+
+
 def shape(text: str) -> tuple[str, tuple[int, ...]]:
     """("mfcc", (1, 16, 40)) from "mfcc:1x16x40"; an input's name may hold colons."""
     name, _, dims = text.rpartition(":")
@@ -168,13 +179,21 @@ def check_output(path: Path, model: Path) -> None:
     """Refuses an output that could not be written, before any work is done.
 
     Raises:
-        UsageError: the suffix is unknown (TC0403), the folder cannot be written to (TC0007), or
-            the output is the model itself.
+        UsageError: the suffix is unknown (TC0403), or see `check_writable`.
     """
     if path.suffix not in SUFFIXES:
         known = ", ".join(f"{suffix} ({what})" for suffix, what in SUFFIXES.items())
         raise _usage("TC0403", f"cannot tell what to write to {str(path)!r}",
                      f"the suffix decides: {known}")
+    check_writable(path, model)
+
+
+def check_writable(path: Path, model: Path) -> None:
+    """Refuses a file that could not be written, before any work is done.
+
+    Raises:
+        UsageError: its folder cannot be written to, or it is the model itself (TC0007).
+    """
     if path.is_dir():
         raise _usage("TC0007", f"cannot write {str(path)!r}: it is a folder", "name a file")
     if path.exists() and model.exists() and os.path.samefile(path, model):

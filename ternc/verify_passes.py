@@ -7,9 +7,9 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from ternc.comparison import difference, sqnr_db
 from ternc.diagnostics import CompileError, Diagnostics
 from ternc.feeds import Feed, input_specs, random_feeds
-from ternc.layerwise import difference
 from ternc.oracle import Oracle, OracleError
 
 Array = npt.NDArray[np.generic]
@@ -17,15 +17,6 @@ _LIMIT = 1e-4  # relative to the largest value of an output
 _FLIPPED_DB = 30.0  # a rounding that falls the other way stays far below this
 _SAMPLES = 3
 _LOSSY = frozenset({"quantize"})
-
-
-def sqnr_db(found: Array, wanted: Array) -> float:
-    """Signal to quantization noise: 10 log10(sum wanted^2 / sum (found - wanted)^2), in dB."""
-    a, b = found.astype(np.float64), wanted.astype(np.float64)
-    noise, signal = float(((a - b) ** 2).sum()), float((b**2).sum())
-    if noise == 0:
-        return float("inf")
-    return 10 * float(np.log10(signal / noise)) if signal else -float("inf")
 
 
 class PassVerifier:

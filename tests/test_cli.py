@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -337,8 +338,8 @@ def test_validate_below_its_threshold(
 
     real = CompiledModel.run
 
-    def wrong(self: CompiledModel, inputs: object) -> object:
-        return {name: value + 0.01 for name, value in real(self, inputs).items()}  # type: ignore[arg-type]
+    def wrong(self: CompiledModel, inputs: Any, **more: Any) -> dict[str, Any]:
+        return {name: value + 0.01 for name, value in real(self, inputs, **more).items()}
 
     monkeypatch.setattr(CompiledModel, "run", wrong)
     assert main(["validate", str(model)]) == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from ternc import console, options
@@ -22,19 +23,48 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", metavar="N", type=options.positive, default=None,
                         help="how many samples to run; default all of the data, 32 of noise")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--junit", metavar="FILE", type=Path,
+                        help="write the checks as JUnit XML, for a CI system")
+    _add_limits(parser)
     options.add_compile_options(parser)
     options.add_messages(parser)
     return parser
 
 
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Each a field of `ternc.validation.Limits`."""
+    limits = parser.add_argument_group("limits (exit code 4 where one is not held)")
+    for name, kind, metavar, what in (
+        ("min-agreement", options.share, "SHARE", "of samples with onnxruntime's class, as 99%%"),
+        ("min-sqnr", float, "DB", "of each output, against onnxruntime"),
+        ("min-layer-sqnr", float, "DB", "of each tensor along the program"),
+        ("min-accuracy", options.share, "SHARE", "of right answers, with labels"),
+        ("max-accuracy-drop", float, "POINTS", "below the source model; default 2"),
+        ("max-saturation", options.share, "SHARE", "of a tensor's values beyond its range; "
+         "default 5%% for a model quantized here"),
+        ("max-latency-ms", float, "MS", "of one run"),
+        ("max-arena", options.size, "SIZE", "RAM for the arena, like 32K"),
+        ("max-flash", options.size, "SIZE", "weights and program"),
+        ("max-stack", options.size, "SIZE", "where it is measured; default 3584, ESP-IDF's main "
+         "task"),
+    ):
+        limits.add_argument(f"--{name}", metavar=metavar, type=kind, help=what)
+
+
 def run(parsed: argparse.Namespace) -> int:
     """Validates, and prints a line for each check."""
-    from ternc.validation import print_checks, validate
+    from ternc.compiled import write_whole
+    from ternc.validation import Limits, junit, print_checks, validate
 
+    if parsed.junit is not None:
+        options.check_writable(parsed.junit, Path(parsed.model))
+    limits = {field.name: getattr(parsed, field.name) for field in fields(Limits)}
     with console.progress("validating", sys.stderr, quiet=parsed.quiet) as progress:
         result = validate(
             parsed.model, data=parsed.data, labels=parsed.labels, samples=parsed.samples,
-            seed=parsed.seed, progress=progress, **options.compile_options(parsed))
+            seed=parsed.seed, progress=progress, **limits, **options.compile_options(parsed))
+    if parsed.junit is not None:
+        write_whole(parsed.junit, junit(result))
     if not parsed.quiet:
         console.print_diagnostics(result.diagnostics, sys.stderr, Path(parsed.model).name)
     if parsed.json:

@@ -5,7 +5,9 @@ stage which exit code its failure means.
 """
 
 from ternc.validation.checks import Check, Report, Stage, Verdict
+from ternc.validation.junit import junit
+from ternc.validation.limits import Limits
 from ternc.validation.printing import print_checks
 from ternc.validation.run import validate
 
-__all__ = ["Check", "Report", "Stage", "Verdict", "print_checks", "validate"]
+__all__ = ["Check", "Limits", "Report", "Stage", "Verdict", "junit", "print_checks", "validate"]

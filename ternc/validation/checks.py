@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ternc.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from ternc.layerwise import LayerResult
+    from ternc.validation.along import TensorResult
+    from ternc.validation.ranges import TensorRange
+    from ternc.validation.weights import WeightResult
 
 
 class Verdict(Enum):
@@ -70,12 +76,20 @@ def held(passed: bool, *, limited: bool = True) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks that could be made; a model that does not compile has only the first ones."""
+    """All checks that could be made; a model that does not compile has only the first ones.
+
+    Behind the checks are the figures: of each weight tensor, of each layer alone, of each tensor
+    along the program, and of the range of each quantized tensor.
+    """
 
     model: str
     target: str
     checks: tuple[Check, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
+    weights: tuple[WeightResult, ...] = ()
+    layers: tuple[LayerResult, ...] = ()
+    tensors: tuple[TensorResult, ...] = ()
+    ranges: tuple[TensorRange, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -93,6 +107,10 @@ class Report:
             "model": self.model, "target": self.target, "passed": self.passed,
             "exit_code": self.exit_code,
             "checks": [check.to_dict() for check in self.checks],
+            "weights": [item.to_dict() for item in self.weights],
+            "layers": [item.to_dict() for item in self.layers],
+            "tensors": [item.to_dict() for item in self.tensors],
+            "ranges": [item.to_dict() for item in self.ranges],
             "diagnostics": [item.to_json() for item in self.diagnostics],
         }
 

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from ternc.diagnostics import CompileError
-from ternc.validation.answers import agreement
-from ternc.validation.checks import Report
+from ternc.validation import memory
+from ternc.validation.accuracy import accuracy
+from ternc.validation.along import along
+from ternc.validation.checks import Check, Report, Verdict
 from ternc.validation.data import feeds
-from ternc.validation.model import compiles, fits, refusals
+from ternc.validation.evidence import gather
+from ternc.validation.layers import layers
+from ternc.validation.limits import Limits, taken_from
+from ternc.validation.model import compiles, refusals
+from ternc.validation.program import program
+from ternc.validation.ranges import ranges
+from ternc.validation.weights import weights
+from ternc.validation.whole import whole
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
@@ -21,46 +30,65 @@ if TYPE_CHECKING:
 
 
 def validate(
-    model: Source, target: str = "esp32", data: Data | None = None, *,
+    model: Source | CompiledModel, target: str = "esp32", data: Data | None = None, *,
     labels: str | os.PathLike[str] | npt.ArrayLike | None = None, samples: int | None = None,
     seed: int = 0, progress: Callable[[int, int | None], None] | None = None, **options: Any,
 ) -> Report:
     """Compiles a model and compares it with onnxruntime.
 
     A float program must agree within 1e-5 of each output's largest value. A quantized one is
-    compared layer by layer (`ternc.layerwise`, within 1), and as a whole: the same class on all
-    but ties for a classifier, 20 dB of signal to noise otherwise; for a float model that was
-    quantized here, both are against the float model and for information. With labels, accuracy may
-    drop by 2 percentage points from the source model's, or by one sample if that is more.
+    compared layer by layer (`ternc.layerwise`: within 1, and rounded to the nearest), with its
+    layers run one after the other (to the bit), and as a whole: the same class on all but ties for
+    a classifier, 20 dB of signal to noise otherwise; for a float model that was quantized here,
+    both are against the float model and for information. With labels, accuracy may drop by 2
+    percentage points from the source model's, or by one sample if that is more.
 
     Args:
-        model: as for `ternc.compile`.
+        model: as for `ternc.compile`, or what that returned.
         target: a name that `ternc targets` lists.
         data: samples in any form that calibration data may have; without, seeded noise.
         labels: class numbers, one a sample, or a .npy file of them; `labels` in the data serves.
-        samples: how many to run; default all of the data, or 32 of noise.
+        samples: how many to run; default all of the data, or 32 of noise. At most 64 of them are
+            looked at in detail.
         seed: of the noise.
         progress: called with (samples done, samples in all).
-        **options: those of `ternc.compile`.
+        **options: those of `ternc.compile`, and the limits: fields of `ternc.validation.Limits`.
 
     Raises:
         UsageError: an option is not valid.
         CompileError: the data does not fit the model.
     """
     from ternc.backends.esp32.targets import target_named
+    from ternc.compiled import CompiledModel
 
-    name = os.path.basename(model) if isinstance(model, (str, os.PathLike)) else "model"
-    chip = target_named(target)
+    limits = taken_from(options)
     options.pop("check_fit", None)
     ram, flash = options.pop("ram", None), options.pop("flash", None)
-    made = _compile(model, target, options)
+    if isinstance(model, CompiledModel):
+        made: CompiledModel | CompileError = model
+        name, chip = model.name, model.target
+    else:
+        name = os.path.basename(model) if isinstance(model, (str, os.PathLike)) else "model"
+        chip = target_named(target)
+        made = _compile(model, target, {"ram": ram, "flash": flash, **options})
     if isinstance(made, CompileError):
         return Report(name, chip.name, tuple(refusals(made)), made.diagnostics)
-    checks = [*compiles(made), *fits(made, ram, flash)]
+    weight_checks, weight_results = weights(made)
+    static = [*compiles(made), *weight_checks, *memory.fits(made, ram, flash),
+              *memory.thresholds(made, limits), memory.stack(None, limits), *program(made)]
+    diagnostics = tuple(made.diagnostics)
+    if any(check.failed and check.name == "program" for check in static):
+        skipped = Check("agreement", Verdict.SKIPPED, "there is no program to run")
+        return Report(name, chip.name, (*static, skipped), diagnostics, weights=weight_results)
     taken, found_labels = feeds(made, data, labels, samples, seed)
-    checks += agreement(made, taken, found_labels, noise=data is None, progress=progress)
-    return Report(name, chip.name, tuple(checks), tuple(made.diagnostics))
-
+    seen = gather(made, taken, found_labels, noise=data is None, progress=progress)
+    layer_checks, layer_results = layers(seen)
+    along_checks, tensors = along(seen, limits)
+    range_checks, found_ranges = ranges(seen, limits)
+    dynamic = [*layer_checks, *along_checks, *whole(seen, limits), *accuracy(seen, limits),
+               *range_checks]
+    return Report(name, chip.name, (*static, *dynamic), diagnostics, weight_results,
+                  layer_results, tensors, found_ranges)
 
 
 def _compile(model: Source, target: str, options: dict[str, Any]) -> CompiledModel | CompileError:
@@ -70,3 +98,6 @@ def _compile(model: Source, target: str, options: dict[str, Any]) -> CompiledMod
         return compile(model, target, check_fit=False, **options)
     except CompileError as error:
         return error
+
+
+__all__ = ["Limits", "validate"]
