@@ -116,10 +116,11 @@ def compile(  # the name of the thing
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.
-        optimize: "size" keeps the arena as small as can be; "default" lets fast kernels' scratch
-            double it (large ones: half as much again); "speed" lets all double it and adds
-            generated C code for ternary convolutions where that pays: the fastest, and several
-            times the flash of their weights; only a header can carry it.
+        optimize: "size" keeps the arena within a quarter of the smallest that there is (4 KB
+            more for small ones); "default" lets fast kernels' scratch multiply it by up to three
+            and a half (by 44 KB at most, and large ones double); "speed" lets it grow as far and
+            adds generated C code for ternary convolutions where that pays: the fastest, and
+            several times the flash of their weights; only a header can carry it.
         fuse: merge activations into the layers before them.
         io: "float" keeps float32 inputs and outputs on an integer model.
         io_layout: "nhwc" takes and gives images as NHWC.

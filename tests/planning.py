@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from ternc.backends.esp32.in_place import in_place
 from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS
 from ternc.backends.esp32.program import (
     DType,
@@ -17,7 +18,6 @@ from ternc.backends.esp32.program import (
     Region,
     Tensor,
 )
-from ternc.backends.esp32.schedule import in_place
 
 
 def tensor(name: str, size: int, align: int = 1) -> Tensor:

@@ -1,28 +1,30 @@
-"""From the final graph to a placed program: how much scratch each kernel may use, and -O.
+"""From the final graph to a placed program: what memory each kernel may take, and -O.
 
-Fast kernels want scratch (tables, packed images). First lowerings with hardly any show what is
-alive at each layer; the next lets each layer use what is left of a budget at its step, so that the
-peak rises as little as the budget allows and most layers cost no memory at all.
+Fast kernels want scratch (tables, packed images). A first lowering shows what is alive at each
+layer; a second one, of the kernels that take the least memory, how small the arena can be. The
+next lets each layer use what a budget for the arena leaves at its step, so that most layers cost
+no memory at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import onnx_ir as ir
 
 from ternc.backends.esp32.lower import lower
+from ternc.backends.esp32.lower.kernel_cost import Room
 from ternc.backends.esp32.memory_plan import MemoryPlan, plan_memory
 from ternc.backends.esp32.native import add_native_code
-from ternc.backends.esp32.program import Program
+from ternc.backends.esp32.program import Program, Tensor
 from ternc.diagnostics import Diagnostics
 
 Optimize = Literal["size", "default", "speed"]
 OPTIMIZE: tuple[Optimize, ...] = ("size", "default", "speed")
 _ATTEMPTS = 4
-_LEAN = (0, 512, 2048)  # bytes of scratch for each layer among which the smallest arena is sought
+_PLENTY = 1 << 30  # bytes of scratch that every kernel is content with
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ def build(
     Args:
         model: As `lower` takes it.
         diagnostics: Receives every problem.
-        optimize: "size" lets the peak rise by 3 % or 512 bytes at most; "default" lets
-            the arena double up to 32 KB and from there grow by half; "speed" lets it double (or
-            grow by 32 KB) and generates code for ternary convolutions.
+        optimize: "size" lets the smallest arena that there is grow by a quarter (small ones by
+            up to 4 KB, and at most double); "default" lets it grow to three and a half times, by
+            44 KB at most, and large ones double; "speed" lets it grow by 44 KB or double, and
+            generates code for ternary convolutions.
         symbol: Prefix of generated C names.
         room: Bytes of RAM that the arena may take.
         fuse: See `lower`, as for the rest.
@@ -56,63 +59,73 @@ def build(
         stateful: See `lower`.
     """
 
-    def lowered(into: Diagnostics, limit: Callable[[str], int]) -> tuple[Program, dict[str, str]]:
+    def lowered(into: Diagnostics, room: Callable[[str], Room]) -> tuple[Program, dict[str, str]]:
         return lower(model, into, fuse=fuse, io_float=io_float, channels_last_io=channels_last_io,
-                     stateful=stateful, scratch_limit=limit)
+                     stateful=stateful, room=room)
 
-    plain: Build | None = None
-    for scratch in _LEAN:  # a little scratch can save more: in-place kernels want some
-        into = diagnostics if plain is None else Diagnostics()
-        program, folded = lowered(into, _always(scratch))
-        if diagnostics.errors:
-            return None
-        lean = Build(program, plan_memory(program), folded)
-        if plain is None or lean.plan.arena_bytes <= plain.plan.arena_bytes:
-            plain = lean
-    assert plain is not None
-    budget = _budget(plain.plan.arena_bytes, optimize, room)
-    alive = _alive(plain)
-    best, allowance = plain, budget
+    program, folded = lowered(diagnostics, lambda _: Room(_PLENTY))
+    if diagnostics.errors:
+        return None
+    memory = _Memory(program, plan_memory(program))
+    program, folded = lowered(Diagnostics(), memory.least)
+    best = Build(program, plan_memory(program), folded)
+    budget = _budget(best.plan.arena_bytes, optimize, room)
+    allowance = budget
     for _ in range(_ATTEMPTS):
-        limit = _limits(alive, allowance)
-        program, folded = lowered(Diagnostics(), limit)
+        rooms = memory.within(allowance)
+        program, folded = lowered(Diagnostics(), rooms)
         host = None
         if optimize == "speed":
             host = program
-            program, folded = lowered(Diagnostics(), limit)
-            add_native_code(program, symbol, limit)
+            program, folded = lowered(Diagnostics(), rooms)
+            add_native_code(program, symbol, rooms)
             plan_memory(host)
         plan = plan_memory(program)
-        if plan.arena_bytes <= max(budget, plain.plan.arena_bytes):
-            best = Build(program, plan, folded, host if program.natives else None)
-            break
+        if plan.arena_bytes <= budget:
+            return Build(program, plan, folded, host if program.natives else None)
         allowance -= plan.arena_bytes - budget  # the order or the packing was worse than assumed
     return best
 
 
 def _budget(arena: int, optimize: Optimize, room: int) -> int:
-    """Bytes that the arena may grow to."""
-    wanted = {
-        "size": arena + max(arena // 32, 512),
-        "default": arena + max(2800, min(arena, 16384), arena // 2),
-        "speed": arena + max(arena, 32768),
+    """Bytes that the smallest arena may grow to."""
+    growth = {
+        "size": max(arena // 4, min(arena, 4096)),
+        "default": max(2800, min(5 * arena // 2, 45056), arena),
+        "speed": max(arena, 45056),
     }
-    return max(arena, min(wanted[optimize], room))
+    return max(arena, min(arena + growth[optimize], room))
 
 
-def _always(scratch: int) -> Callable[[str], int]:
-    return lambda _: scratch
+class _Memory:
+    """What is alive at each layer, its kernel's scratch apart."""
 
+    def __init__(self, program: Program, plan: MemoryPlan) -> None:
+        self._alive: dict[str, int] = {}  # with the output in a place of its own
+        self._over: dict[str, dict[str, int]] = {}  # bytes saved where it is in an operand's place
+        last = {id(t): step for step, item in enumerate(program.instructions) for t in item.reads}
+        last |= {id(port.tensor): len(program.instructions) for port in program.outputs}
+        for step, item in enumerate(program.instructions):
+            live = sum(b.size for b in plan.blocks if b.first <= step <= b.last)
+            live -= sum(tensor.nbytes for tensor in item.scratch)
+            over = {}
+            for operand, target in item.opcode.aliases:
+                a, y = item.operand(operand), item.operand(target)
+                if isinstance(a, Tensor) and isinstance(y, Tensor) and a.nbytes == y.nbytes:
+                    over[operand] = y.nbytes if last[id(a)] == step else 0
+                    live += y.nbytes if (a.offset, a.region) == (y.offset, y.region) else 0
+            self._alive[item.layer] = max(self._alive.get(item.layer, 0), live)
+            self._over[item.layer] = over
 
-def _alive(built: Build) -> dict[str, int]:
-    """Layer name -> the most bytes alive during its instructions, their own scratch apart."""
-    alive: dict[str, int] = {}
-    for step, item in enumerate(built.program.instructions):
-        live = sum(b.size for b in built.plan.blocks if b.first <= step <= b.last)
-        live -= sum(tensor.nbytes for tensor in item.scratch)
-        alive[item.layer] = max(alive.get(item.layer, 0), live)
-    return alive
+    def least(self, layer: str) -> Room:
+        """Room for the kernel that takes the least."""
+        return replace(self.within(0)(layer), least=True)
 
+    def within(self, budget: int) -> Callable[[str], Room]:
+        """Room for each layer in an arena of `budget` bytes."""
+        def room(layer: str) -> Room:
+            over = self._over.get(layer, {})
+            return Room(budget - self._alive.get(layer, budget), over.get("x", 0),
+                        over.get("r", 0))
 
-def _limits(alive: dict[str, int], budget: int) -> Callable[[str], int]:
-    return lambda layer: max(0, budget - alive.get(layer, budget))
+        return room

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from ternc.backends.esp32.in_place import in_place
 from ternc.backends.esp32.program import Program, Region, Tensor
-from ternc.backends.esp32.schedule import activations, best_order, in_place, peak_of
+from ternc.backends.esp32.schedule import activations, best_order, peak_of
 
 _SEARCH_STEPS = 4000
 _SEARCH_VISITS = 3_000_000  # pairs of blocks looked at: about a second

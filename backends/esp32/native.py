@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ternc.backends.esp32.isa import BY_NAME, NATIVE
+from ternc.backends.esp32.lower.kernel_cost import Room
 from ternc.backends.esp32.program import (
     DType,
     Instruction,
@@ -93,20 +94,20 @@ class _Convolution:
 
 
 def add_native_code(
-    program: Program, symbol: str, scratch_limit: Callable[[str], int]
+    program: Program, symbol: str, room: Callable[[str], Room]
 ) -> None:
     """Replaces the convolutions for which it pays; `program.natives` gets their code.
 
     Args:
         program: Not yet placed.
         symbol: Prefix of the C names.
-        scratch_limit: By layer, the most bytes of packed image.
+        room: By layer, the memory that its packed image may take.
     """
     for place, item in enumerate(program.instructions):
         layer = _candidate(item)
         if layer is None:
             continue
-        strip, chunks = layer.strip(scratch_limit(item.layer)), layer.chunks()
+        strip, chunks = layer.strip(room(item.layer).scratch), layer.chunks()
         if strip == 0 or chunks == 0:
             continue
         program.instructions[place], code = _native(

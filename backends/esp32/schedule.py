@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ternc.backends.esp32.isa import Kind
+from ternc.backends.esp32.in_place import in_place
 from ternc.backends.esp32.program import Instruction, Program, Region, Tensor
 
 _BEAM = 400  # states kept per step; below this the search is exhaustive
@@ -20,70 +20,6 @@ def activations(item: Instruction) -> list[Tensor]:
     return list(seen.values())
 
 
-def in_place(item: Instruction) -> list[tuple[Tensor, Tensor]]:
-    """(input, output) pairs of the instruction that may share memory exactly."""
-    pairs = []
-    for source_name, target_name in item.opcode.aliases:
-        source, target = item.operand(source_name), item.operand(target_name)
-        if source is None:  # an optional operand
-            continue
-        assert isinstance(source, Tensor)
-        assert isinstance(target, Tensor)
-        if {source.region, target.region} != {Region.SCRATCH} or source.nbytes != target.nbytes:
-            continue
-        alike = {name for name, _ in item.opcode.aliases
-                 if _walks_alike(item, name) and _reads_before_writing(item, name)}
-        read_as = {operand.name
-                   for operand, tensor in zip(item.opcode.operands, item.operands, strict=True)
-                   if operand.kind is Kind.IN and tensor is source}
-        if read_as <= alike:
-            pairs.append((source, target))
-    return pairs
-
-
-def _reads_before_writing(item: Instruction, operand: str) -> bool:
-    """Whether a convolution has read all of its input that an output takes the place of.
-
-    Depthwise kernels gather a channel before they write it, the blocked one copies the pixels that
-    it works on, and generated code packs a strip of the image before the strip's outputs.
-    """
-    name = item.opcode.name
-    if operand != "x" or not name.startswith(("conv2d", "lines")):
-        return True
-
-    def same(*pairs: tuple[str, int | str]) -> bool:
-        return all(item.operand(a) == (item.operand(b) if isinstance(b, str) else b)
-                   for a, b in pairs)
-
-    image = same(("in_h", "out_h"), ("in_w", "out_w"), ("in_c", "out_c"))
-    pointwise = image and same(("kernel_h", 1), ("kernel_w", 1), ("stride_h", 1), ("stride_w", 1),
-                               ("pad_top", 0), ("pad_left", 0))
-    if name in ("conv2d_i8_depthwise", "conv2d_i8_t2_taps"):
-        return image
-    if name == "conv2d_i8_blocked":
-        return pointwise
-    strip, height = item.operand("strip"), item.operand("out_h")
-    assert isinstance(strip, int)
-    assert isinstance(height, int)
-    return same(("n", 1)) and 2 * strip >= height
-
-
-def _walks_alike(item: Instruction, operand: str) -> bool:
-    """Whether an n-dimensional operand is read at exactly the index that is written."""
-    names = {o.name for o in item.opcode.operands}
-    if "d0" not in names or operand not in ("a", "b"):
-        return True
-    dims = [item.operand(f"d{i}") for i in range(6)]
-    step = 1
-    for i in reversed(range(6)):
-        dim = dims[i]
-        assert isinstance(dim, int)
-        if dim != 1 and item.operand(f"{operand}s{i}") != step:
-            return False
-        step *= dim
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class _Problem:
     """The program as integers: per instruction its predecessors, per tensor its readers (bits)."""
@@ -92,7 +28,6 @@ class _Problem:
     after: list[list[int]]  # instructions that wait for this one
     readers: dict[int, int]
     sizes: dict[int, int]
-    touched: list[list[int]]
     written: list[list[int]]
     scratch: list[int]
     pairs: list[list[tuple[int, int]]]
@@ -120,11 +55,10 @@ def _problem(program: Program) -> _Problem:
     for port in (*program.inputs, *program.outputs):
         if port.tensor.region is Region.SCRATCH:
             sizes[id(port.tensor)] = port.tensor.nbytes
-    planned = [[id(t) for t in activations(item) if t not in item.scratch] for item in items]
     after: list[list[int]] = [
         [k for k in range(i + 1, len(items)) if before[k] >> i & 1] for i in range(len(items))]
     return _Problem(
-        before, after, readers, sizes, planned, [[id(t) for t in item.writes] for item in items],
+        before, after, readers, sizes, [[id(t) for t in item.writes] for item in items],
         [sum(t.nbytes for t in item.scratch) for item in items],
         [[(id(a), id(b)) for a, b in in_place(item)] for item in items],
         frozenset(id(p.tensor) for p in program.outputs),

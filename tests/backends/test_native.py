@@ -15,6 +15,7 @@ from ternc import compiler
 from ternc.backends.esp32.emit_header import emit_header
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.lower import lower
+from ternc.backends.esp32.lower.kernel_cost import Room
 from ternc.backends.esp32.memory_plan import plan_memory
 from ternc.backends.esp32.native import add_native_code
 from ternc.diagnostics import Diagnostics
@@ -90,7 +91,7 @@ def test_same_bytes(name: str, limit: int, tmp_path: Path) -> None:
     model = quantized_conv(shape, out, kernel, zeros, **attributes)
     compiled = compiler.compile(model, "host", check_fit=False)
     program, _ = lower(compiled.model, Diagnostics())
-    add_native_code(program, "model", lambda _: limit)
+    add_native_code(program, "model", lambda _: Room(limit))
     if limit > 9000 or program.natives:
         assert len(program.natives) == 1
     plan_memory(program)
@@ -137,6 +138,6 @@ def test_code_and_blob_are_bound_by_a_hash(tmp_path: Path) -> None:
     for zeros in (0.5, 0.4):
         compiled = compiler.compile(quantized_conv((1, 4, 8, 8), 8, (3, 3), zeros), "host")
         program, _ = lower(compiled.model, Diagnostics())
-        add_native_code(program, "model", lambda _: 1 << 20)
+        add_native_code(program, "model", lambda _: Room(1 << 20))
         revisions.add(program.natives[0].opcode.revision)
     assert len(revisions) == 2

@@ -24,6 +24,7 @@ import ternc  # noqa: E402
 from ternc.backends.esp32.encode import encode  # noqa: E402
 from ternc.backends.esp32.isa import Kind  # noqa: E402
 from ternc.backends.esp32.lower import lower  # noqa: E402
+from ternc.backends.esp32.lower.kernel_cost import Room  # noqa: E402
 from ternc.backends.esp32.memory_plan import plan_memory  # noqa: E402
 from ternc.backends.esp32.native import add_native_code  # noqa: E402
 from ternc.backends.esp32.program import Program  # noqa: E402
@@ -67,7 +68,7 @@ def compile_layer(layer: Layer, *, speed: bool = False) -> CompiledModel:
 
     def lowered() -> tuple[Program, dict[str, str]]:
         return lower(prepared.model, prepared.diagnostics, channels_last_io=True,
-                     scratch_limit=lambda _: LAYER_SCRATCH)  # fmt: skip
+                     room=lambda _: Room(LAYER_SCRATCH))  # fmt: skip
 
     program, folded = lowered()
     prepared.diagnostics.raise_errors()
@@ -75,7 +76,7 @@ def compile_layer(layer: Layer, *, speed: bool = False) -> CompiledModel:
     if speed:
         host, _ = lowered()
         plan_memory(host)
-        add_native_code(program, "model", lambda _: LAYER_SCRATCH)
+        add_native_code(program, "model", lambda _: Room(LAYER_SCRATCH))
         assert program.natives, layer.name
     plan = plan_memory(program)
     return CompiledModel(

@@ -24,6 +24,7 @@ from ternc.backends.esp32.lower.context import DTYPES, Lowering, Quantization, U
 from ternc.backends.esp32.lower.dynamic import Match, find_dynamic, lower_dynamic
 from ternc.backends.esp32.lower.forms import Codes, Constant, Lazy, Scaled
 from ternc.backends.esp32.lower.kernel_choice import DEFAULT_SCRATCH
+from ternc.backends.esp32.lower.kernel_cost import Room
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import label, operands, optional_input, required_input
 from ternc.backends.esp32.lower.registry import OPERATORS
@@ -38,7 +39,7 @@ _VIEWS = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "
 def lower(
     model: ir.Model, diagnostics: Diagnostics, *, fuse: bool = True, io_float: bool = False,
     channels_last_io: bool = False, stateful: bool = False,
-    scratch_limit: Callable[[str], int] = lambda _: DEFAULT_SCRATCH,
+    room: Callable[[str], Room] = lambda _: Room(DEFAULT_SCRATCH),
 ) -> tuple[Program, dict[str, str]]:
     """Lowers `model`; returns the program and which node absorbed each value that is not in it.
 
@@ -49,10 +50,9 @@ def lower(
         io_float: keep float32 inputs and outputs even where they are only quantized.
         channels_last_io: inputs and outputs of rank 3 and 4 in NHWC order.
         stateful: recurrent layers keep their state between runs.
-        scratch_limit: by layer, the most bytes of scratch that its kernel may use; 0 selects
-            kernels that need none.
+        room: by layer, the memory that its kernel may take.
     """
-    ctx = Lowering(Program(), diagnostics, fuse, stateful, scratch_limit)
+    ctx = Lowering(Program(), diagnostics, fuse, stateful, room)
     graph = model.graph
     for value in graph.inputs:
         _lower_input(ctx, value, io_float, channels_last_io)

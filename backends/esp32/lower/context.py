@@ -21,6 +21,7 @@ from ternc.backends.esp32.lower.forms import (
     Scaled,
     Table,
 )
+from ternc.backends.esp32.lower.kernel_cost import Room
 from ternc.backends.esp32.lower.layout import Layout, Shape, loops
 from ternc.backends.esp32.lower.nodes import label, optional_input, required_input
 from ternc.backends.esp32.program import (
@@ -120,7 +121,7 @@ class Lowering:
     diagnostics: Diagnostics
     fuse: bool = True
     stateful: bool = False  # recurrent layers keep their state between runs
-    scratch_limit: Callable[[str], int] = lambda _: 0  # by layer, bytes its kernel may use
+    room: Callable[[str], Room] = lambda _: Room(0)  # by layer, memory that its kernel may take
     forms: dict[ir.Value, Form] = field(default_factory=dict)
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)

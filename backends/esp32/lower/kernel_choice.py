@@ -2,8 +2,8 @@
 
 The cost of a candidate is in cycles of a 160 MHz core: instructions (counted on RV32IMC by
 tests/benchmarks/count.py) times CPI, and the bytes of weights that are read cold from flash
-(estimates). A candidate whose scratch exceeds the limit is not considered; the plain kernel needs
-none and is always there.
+(estimates). A candidate that takes more memory than there is room for is not considered; the plain
+kernel needs none and is always there.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_conv_lut import conv_lut
-from ternc.backends.esp32.lower.kernel_cost import CPI, FLASH, Array, Choice, Numbers
+from ternc.backends.esp32.lower.kernel_cost import CPI, FLASH, Array, Choice, Numbers, Room
 from ternc.backends.esp32.program import DType
 from ternc.quantize import pack_ternary
 
 DEFAULT_SCRATCH = 40 * 1024
+ADDING = frozenset({"conv2d_i8_blocked"})  # kernels that can add a residual
 _SLABS = (64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
 LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of the kernels
 # Instructions of the plain kernels per multiply-accumulate, and per output.
@@ -37,7 +39,8 @@ def choose(
     ternary: bool,
     numbers: Numbers,
     macs: int,
-    scratch_limit: int | None = None,
+    room: Room | None = None,
+    residual: bool = False,
 ) -> Choice | None:
     """The cheapest fast kernel, or None where the plain one is better or the only one.
 
@@ -47,12 +50,27 @@ def choose(
         ternary: every weight is -1, 0 or +1.
         numbers: the geometry operands of the plain instruction.
         macs: multiply-accumulates of the layer.
-        scratch_limit: most bytes of kernel scratch.
+        room: memory that the kernel may take; None: `DEFAULT_SCRATCH`.
+        residual: a residual follows that the kernel can add, if it is one of `ADDING`.
     """
-    limit = DEFAULT_SCRATCH if scratch_limit is None else scratch_limit
+    room = room or Room(DEFAULT_SCRATCH)
     work = _PLAIN[kernel, ternary] * macs + _PLAIN_OUTPUT * (macs // codes[0].size)
     plain = work * CPI + codes.size * FLASH / (4 if ternary else 1)
-    found = [c for c in candidates(kernel, codes, ternary, numbers) if 4 * c.scratch <= limit]
+
+    def extra(choice: Choice) -> int:
+        """Bytes beside input and output; negative where it saves some."""
+        over = 0
+        if kernel == "conv2d" and overwrites_input(choice.name, {**numbers, **choice.numbers}):
+            over = room.over_input
+        if residual and choice.name in ADDING:
+            over = max(over, room.over_residual)
+        return 4 * choice.scratch - over
+
+    found = list(candidates(kernel, codes, ternary, numbers))
+    if room.least:
+        best = min(found, key=lambda c: (extra(c), c.cycles), default=None)
+        return best if best is not None and extra(best) <= 0 else None
+    found = [c for c in found if extra(c) <= room.scratch]
     best = min(found, key=lambda c: (c.cycles, c.scratch), default=None)
     return best if best is not None and best.cycles < plain else None
 

@@ -36,3 +36,18 @@ class Choice:
     def cycles(self) -> float:
         """Estimated cycles of one run."""
         return self.instructions * CPI + self.weights.nbytes * FLASH
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Memory that the kernel of a layer may take, in bytes.
+
+    `scratch` is what it may use beside its input and output; one that writes its output over its
+    input (over a residual) may use `over_input` (`over_residual`) more, the bytes that it saves.
+    With `least` it is the kernel that takes the least, whatever it costs.
+    """
+
+    scratch: int
+    over_input: int = 0
+    over_residual: int = 0
+    least: bool = False

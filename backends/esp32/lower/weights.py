@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported, Work
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
-from ternc.backends.esp32.lower.kernel_choice import choose
+from ternc.backends.esp32.lower.kernel_choice import ADDING, choose
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
@@ -21,7 +21,6 @@ from ternc.backends.esp32.lower.residual import Residual, following_residual
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import pack_ternary, requantize_constants
 
-_ADDS = "conv2d_i8_blocked"  # the kernel that can add a residual
 WeightMap = Callable[[Any], Any]  # rearranges an array of any element type
 
 
@@ -179,7 +178,7 @@ def _zero_tensor(ctx: Lowering, layer: Layer) -> dict[str, OperandValue]:
     return {"w_zero": stored}
 
 
-def _fast_kernel(ctx: Lowering, layer: Layer) -> Choice | None:
+def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool) -> Choice | None:
     """The fast form that the cost model prefers, or None for the plain kernel."""
     codes, zero = layer.weights.codes, layer.weights.zero
     assert codes is not None
@@ -187,7 +186,7 @@ def _fast_kernel(ctx: Lowering, layer: Layer) -> Choice | None:
     if zero.any():
         return None
     return choose(layer.kernel, codes, layer.weights.is_ternary, layer.numbers, layer.macs,
-                  ctx.scratch_limit(layer.node.name or layer.node.op_type))
+                  ctx.room(layer.node.name or layer.node.op_type), residual)
 
 
 def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
@@ -201,10 +200,11 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     constants = requantize_constants(multiplier, bias, bound)
     name = _weight_name(layer.node)
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
-    choice = _fast_kernel(ctx, layer)
-    epilogue, residual = layer.epilogue, None
-    if choice is not None and choice.name == _ADDS:
-        residual = following_residual(ctx, epilogue.value, q, layer.output_layout)
+    epilogue = layer.epilogue
+    residual = following_residual(ctx, epilogue.value, q, layer.output_layout)
+    choice = _fast_kernel(ctx, layer, residual is not None)
+    if choice is None or choice.name not in ADDING:
+        residual = None
     if residual is not None:
         epilogue = Epilogue(residual.epilogue.value, quantization=residual.quantization,
                             nodes=(*epilogue.nodes, *residual.epilogue.nodes))
@@ -220,7 +220,7 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
             count = 4 * choice.scratch // choice.scratch_type.size
             specific["scratch"] = Tensor(
                 ctx.unique(f"{name}:scratch"), choice.scratch_type, (count,))
-        if choice.name == _ADDS:
+        if choice.name in ADDING:
             specific.update(_residual_operands(residual))
     source = ctx.relayout(x.buffer, layer.x_layout, layer.node)
     ctx.emit(
