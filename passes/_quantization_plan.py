@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import onnx_ir as ir
@@ -64,11 +64,33 @@ Source = Observed | Fixed | SameAs | Table
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A tensor to quantize; `stays_float`: its producer, and readers in `kept`, use floats."""
+    """A tensor to quantize; `stays_float`: its producer, and readers in `kept`, use floats.
+
+    Of 8 bits, asymmetric, or of 16, symmetric: the latter wherever its producer or one of its
+    readers works in 16.
+    """
 
     value: ir.Value
     source: Source
     stays_float: bool = False
+    bits: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Bits of the activations: `bits` for every node but those named in `narrow` and `wide`."""
+
+    bits: int = 8
+    narrow: frozenset[str] = frozenset()
+    wide: frozenset[str] = frozenset()
+
+    def is_wide(self, chain: list[ir.Node]) -> bool:
+        """Whether nodes that are computed together work in 16 bits."""
+        names = {member.name or "" for member in chain}
+        return bool(names & self.wide) or (self.bits == 16 and not names & self.narrow)
+
+
+_NARROW: Final = Widths()
 
 
 @dataclass(slots=True)
@@ -84,11 +106,14 @@ class Plan:
     absorbed: set[ir.Value] = field(default_factory=set)
 
 
-def plan_quantization(model: ir.Model, keep_float: AbstractSet[str]) -> Plan:
+def plan_quantization(
+    model: ir.Model, keep_float: AbstractSet[str], widths: Widths = _NARROW
+) -> Plan:
     """The plan for `model`, whose nodes are in topological order."""
     if any(value.dtype is None for node in model.graph for value in node.outputs if value.name):
         common.ShapeInferencePass(data_prop=True)(model)
     plan = Plan()
+    wide: set[ir.Node] = set()
     for node in model.graph:
         if _is_constant(node, plan):
             plan.constants.update(node.outputs)
@@ -97,6 +122,8 @@ def plan_quantization(model: ir.Model, keep_float: AbstractSet[str]) -> Plan:
         plan.absorbed.update(member.outputs[0] for member in chain[:-1])
         if any((member.name or "") in keep_float for member in chain):
             plan.kept.update(chain)
+        if widths.is_wide(chain):
+            wide.update(chain)
     for node in model.graph:
         if node.op_type == "Round" and node.outputs[0] not in plan.constants:
             plan.kept.update(_dynamic_quantization(node, plan))
@@ -111,7 +138,23 @@ def plan_quantization(model: ir.Model, keep_float: AbstractSet[str]) -> Plan:
             continue
         for value in node.outputs:
             _add_point(node, value, plan)
+    _widen(plan, wide)
     return plan
+
+
+def _widen(plan: Plan, wide: set[ir.Node]) -> None:
+    """Gives the points around the nodes in `wide` 16 bits; what is only moved keeps its width."""
+    found = {value for value in plan.points
+             if value.producer() in wide or any(use.node in wide for use in value.uses())}
+    moved = [(value, point.source.value) for value, point in plan.points.items()
+             if isinstance(point.source, SameAs)]
+    for value, origin in reversed(moved):
+        if value in found:
+            found.add(origin)
+    for value, origin in moved:
+        if origin in found:
+            found.add(value)
+    plan.points.update({value: replace(plan.points[value], bits=16) for value in found})
 
 
 def _add_point(node: ir.Node, value: ir.Value, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""Static int8: QuantizeLinear and DequantizeLinear around what the integer kernels compute."""
+"""Static int8 and int16: QuantizeLinear and DequantizeLinear around the integer kernels' work."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from ternc.passes._quantization_plan import (
     Point,
     SameAs,
     Table,
+    Widths,
     plan_quantization,
 )
 from ternc.quantize import AffineParameters, affine_parameters, quantize
 
+_INT8 = Widths()
 # What stands in for the scale of a tensor that was 0 throughout calibration.
-_ARBITRARY = AffineParameters(1 / 128, 0)
+_ARBITRARY = {8: AffineParameters(1 / 128, 0), 16: AffineParameters(1 / 128, 0, 16)}
+# Of results within [-1, 1], in 16 bits.
+_UNIT = AffineParameters(2.0**-15, 0, 16)
+_TYPES = {8: ir.DataType.INT8, 16: ir.DataType.INT16}
 
 
 def tensors_to_observe(
@@ -39,17 +44,18 @@ def tensors_to_observe(
 
 
 class Quantize(ir.passes.InPlacePass):
-    """y = op(x, w) becomes y = DQ(Q(op(DQ(x), DQ(w)))), int8 throughout.
+    """y = op(x, w) becomes y = DQ(Q(op(DQ(x), DQ(w)))), int8 or int16 throughout.
 
     Applies to float32 tensors of a model with static shapes whose batch normalization is folded.
 
     * Weights of Conv, ConvTranspose, Gemm, MatMul: symmetric int8 for each output channel. One
       that comes from a DequantizeLinear (ternary) stays. Biases and other constants stay float.
-    * Activations: asymmetric int8 per tensor, from `ranges`, which always include 0. A bias added
+    * Activations: asymmetric int8 per tensor, or symmetric int16 where `widths` says so, from
+      `ranges`, which always include 0. A bias added
       to a MatMul and a Relu or Clip after Conv, ConvTranspose, Gemm, MatMul or Add is computed
       with it: Q and DQ come after.
     * Operators that move elements pass on their input's scale. Softmax and Sigmoid have
-      scale 1/256 and zero point -128, Tanh 1/128 and 0.
+      scale 1/256 and zero point -128, Tanh 1/128 and 0; in int16 all three have 2^-15 and 0.
     * A node named in `keep_float` reads and writes floats: DQ before it, Q after it, nothing
       between two of them. So does a quantization by absmax at run time (BitLinear), with the
       linear operator that reads it. Integer and boolean tensors are left alone.
@@ -65,14 +71,16 @@ class Quantize(ir.passes.InPlacePass):
         ranges: Mapping[str, tuple[float, float]],
         diagnostics: Diagnostics,
         keep_float: AbstractSet[str] = frozenset(),
+        widths: Widths = _INT8,
     ) -> None:
         self.ranges = ranges
         self.diagnostics = diagnostics
         self.keep_float = keep_float
+        self.widths = widths
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Quantizes `model`, or leaves it as it is when a range is missing."""
-        plan = plan_quantization(model, self.keep_float)
+        plan = plan_quantization(model, self.keep_float, self.widths)
         parameters = self._parameters(plan)
         if parameters is None:
             return ir.passes.PassResult(model, modified=False)
@@ -90,7 +98,8 @@ class Quantize(ir.passes.InPlacePass):
         for value, point in plan.points.items():
             match point.source:
                 case Fixed(scale, zero_point):
-                    found[value] = AffineParameters(scale, zero_point)
+                    found[value] = (
+                        _UNIT if point.bits == 16 else AffineParameters(scale, zero_point))
                 case SameAs(origin):
                     if origin in found:
                         found[value] = found[origin]
@@ -99,7 +108,7 @@ class Quantize(ir.passes.InPlacePass):
                     assert array is not None
                     found[value] = self._from_range(
                         point, (float(array.min(initial=0)), float(array.max(initial=0)))
-                    ) or _ARBITRARY
+                    ) or _ARBITRARY[point.bits]
                 case Observed():
                     chosen = self._from_range(point, self.ranges.get(value.name or ""))
                     if chosen is None:
@@ -128,7 +137,7 @@ class Quantize(ir.passes.InPlacePass):
             )
             return None
         try:
-            return affine_parameters(low, high)
+            return affine_parameters(low, high, bits=point.bits, symmetric=point.bits == 16)
         except ValueError:
             self.diagnostics.warning(
                 "TC0202", f"tensor {name!r} is 0 in every calibration sample",
@@ -136,7 +145,7 @@ class Quantize(ir.passes.InPlacePass):
                 notes=(f"range: [{low}, {high}]; other values saturate at about 1",),
                 help="give calibration data that is like the data in use",
             )
-            return _ARBITRARY
+            return _ARBITRARY[point.bits]
 
 
 class _Inserter:
@@ -166,7 +175,7 @@ class _Inserter:
         if producer is not None and not point.stays_float:
             value.name = fresh_name(self.graph, f"{name}_float")
         codes = self._node("QuantizeLinear", f"{name}_quantized", [value, *constants], value,
-                           ir.DataType.INT8)
+                           _TYPES[parameters.bits])
         real = self._node(
             "DequantizeLinear", fresh_name(self.graph, name if value.name != name
                                            else f"{name}_dequantized"),
@@ -198,7 +207,8 @@ class _Inserter:
         if parameters not in self.constants:
             self.constants[parameters] = (
                 initializer(self.graph, f"{name}_scale", np.float32(parameters.scale)),
-                initializer(self.graph, f"{name}_zero_point", np.int8(parameters.zero_point)),
+                initializer(self.graph, f"{name}_zero_point",
+                            parameters.dtype.type(parameters.zero_point)),
             )
         return self.constants[parameters]
 
@@ -208,7 +218,8 @@ class _Inserter:
         array = constant(table)
         assert array is not None
         name = table.name or "table"
-        codes = initializer(self.graph, f"{name}_int8", quantize(array, parameters))
+        codes = initializer(
+            self.graph, f"{name}_int{parameters.bits}", quantize(array, parameters))
         constants = self._constants(name, parameters)
         real = self._node("DequantizeLinear", fresh_name(self.graph, f"{name}_dequantized"),
                           [codes, *constants], table, ir.DataType.FLOAT)

@@ -25,7 +25,7 @@ from ternc.structure import blames_the_model
 if TYPE_CHECKING:
     from ternc.feeds import Samples
 
-Activations = Literal["auto", "float32", "int8", "dynamic"]
+Activations = Literal["auto", "float32", "int8", "int16", "dynamic"]
 Weights = Literal["auto", "ternary", "int8", "float32"]
 _C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Observer = Callable[[str, ir.Model], None]  # called with a pass's name and the model after it
@@ -93,7 +93,8 @@ def compile(  # the name of the thing
         calibration_data: .npz path, array, {input name: array with a leading sample axis}, or an
             iterable of feeds; given, a float model becomes int8.
         activations: "auto" (as the model says; int8 with calibration data; else float32),
-            "float32", "int8" (needs calibration data unless the model is quantized), or "dynamic"
+            "float32", "int8" (needs calibration data unless the model is quantized), "int16"
+            (needs calibration data; for models that lose too much at 8 bits), or "dynamic"
             (int8 with a scale from the absmax at run time, for want of calibration data).
         weights: "auto" keeps exactly ternary weights ternary, and quantizes the others to int8
             with calibration data; "ternary" is `ternarize=True`; "int8" makes them int8 without
@@ -112,7 +113,8 @@ def compile(  # the name of the thing
         std: what training divided (sample - mean) by, likewise.
         name: the C prefix; default from the file's name.
         shapes: sizes of inputs whose shape is dynamic, by input name.
-        keep: node name -> "float32", "int8" or "ternary": fixes what that layer becomes.
+        keep: node name -> "float32", "int16" (activations), "int8" or "ternary": fixes what that
+            layer becomes.
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.

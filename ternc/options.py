@@ -31,9 +31,10 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration-method", default="minmax",
                         choices=("minmax", "percentile", "entropy", "mse"),
                         help="how ranges follow from the samples; default %(default)s")
-    parser.add_argument("--activations", choices=("auto", "float32", "int8", "dynamic"),
-                        default="auto",
+    parser.add_argument("--activations",
+                        choices=("auto", "float32", "int8", "int16", "dynamic"), default="auto",
                         help="auto: as the model says; int8 with calibration; else float32. "
+                        "int16: with calibration, for models that lose too much at 8 bits. "
                         "dynamic: int8 by the absmax at run time, without calibration")
     parser.add_argument("--weights", choices=("auto", "ternary", "int8", "float32"),
                         default="auto", help="auto: exactly ternary weights stay ternary")
@@ -58,8 +59,8 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shape", metavar="NAME:DIMS", type=shape, action="append", default=[],
                         help="size of a dynamic input, like mfcc:1x16x40; repeatable")
     parser.add_argument("--keep", metavar="PRECISION:NODE", type=keep, action="append",
-                        default=[], help="float32, int8 or ternary for this node, whatever the "
-                        "rest becomes; repeatable")
+                        default=[], help="float32, int16, int8 or ternary for this node, whatever "
+                        "the rest becomes; repeatable")
     parser.add_argument("--io", choices=("auto", "float"), default="auto",
                         help="float: float inputs and outputs on an integer model too")
     parser.add_argument("--io-layout", choices=("model", "nhwc"), default="model",
@@ -147,7 +148,7 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
 def keep(text: str) -> tuple[str, str]:
     """("conv1", "int8") from "int8:conv1"."""
     precision, _, node = text.partition(":")
-    if precision not in ("float32", "int8", "ternary") or not node:
+    if precision not in ("float32", "int16", "int8", "ternary") or not node:
         raise argparse.ArgumentTypeError(f"{text!r}: write it like float32:NODE or int8:NODE")
     return node, precision
 

@@ -20,11 +20,12 @@ from ternc.quantize import SCHEMES
 if TYPE_CHECKING:
     from ternc.feeds import Samples
     from ternc.mixed_precision import MixedPrecision
+    from ternc.passes._quantization_plan import Widths
 
 Progress = Callable[[int, "int | None"], None]
-ACTIVATIONS: Final = ("auto", "float32", "int8", "dynamic")
+ACTIVATIONS: Final = ("auto", "float32", "int8", "int16", "dynamic")
 WEIGHTS: Final = ("auto", "ternary", "int8", "float32")
-KEPT: Final = ("float32", "int8", "ternary")
+KEPT: Final = ("float32", "int8", "int16", "ternary")
 RECONSTRUCT: Final = "reconstruct"
 _HELD: Final = 1024  # samples of an iterator that are kept in memory, and that a fit looks at
 
@@ -59,12 +60,20 @@ class Precision:
         """Whether anything lossy is asked for."""
         return (self.ternary_nodes != frozenset() or bool(self.kept("int8"))
                 or self.weights == "int8" or self.activations == "dynamic"
-                or self.static_int8(data=data, quantized=quantized))
+                or self.static(data=data, quantized=quantized))
 
-    def static_int8(self, *, data: bool, quantized: bool) -> bool:
-        """Whether activations become int8 with the ranges seen in calibration."""
-        return (data and not quantized and self.activations in ("auto", "int8")
+    def static(self, *, data: bool, quantized: bool) -> bool:
+        """Whether activations become integers with the ranges seen in calibration."""
+        return (data and not quantized and self.activations in ("auto", "int8", "int16")
                 and self.weights != "float32")
+
+    @property
+    def widths(self) -> Widths:
+        """Bits of the integer activations."""
+        from ternc.passes._quantization_plan import Widths
+
+        return Widths(16 if self.activations == "int16" else 8, self.kept("int8"),
+                      self.kept("int16"))
 
 
 def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: bool) -> None:
@@ -101,12 +110,18 @@ def _check_combination(
     precision: Precision, problems: Diagnostics, *, data: bool, quantized: bool
 ) -> None:
     calibrate = "pass --calibration samples.npz (32 to 256 real samples)"
-    if precision.activations == "int8" and not (quantized or data):
-        problems.error("TC0403", "int8 activations need calibration data", help=calibrate)
-    if precision.activations == "int8" and precision.weights == "float32":
-        problems.error("TC0403", "int8 activations have no kernel with float32 weights",
-                       help="use --weights int8, or leave --activations out")
-    if precision.activations == "float32" and quantized:
+    if precision.activations in ("int8", "int16"):
+        if not (quantized or data):
+            problems.error("TC0403", f"{precision.activations} activations need calibration data",
+                           help=calibrate)
+        if precision.weights == "float32":
+            problems.error(
+                "TC0403", f"{precision.activations} activations have no kernel with float32 "
+                "weights", help="use --weights int8, or leave --activations out")
+    elif precision.kept("int16") and not (data and precision.activations == "auto"):
+        problems.error("TC0403", "a layer with int16 activations needs calibration data",
+                       help=calibrate)
+    if quantized and (precision.activations in ("float32", "int16") or precision.kept("int16")):
         problems.error(
             "TC0403", "the model is quantized (it has QuantizeLinear): it runs as it says",
             help="compile the float model that it was made from")
@@ -160,10 +175,9 @@ def apply(
                        diagnostics=diagnostics, progress=progress)
         nodes = frozenset(mixed.chosen.ternary)
     ternarize(model, precision, diagnostics, data, nodes, progress)
-    if precision.static_int8(data=data is not None, quantized=quantized):
+    if precision.static(data=data is not None, quantized=quantized):
         assert data is not None
-        quantize_static(model, data, precision.method, precision.kept("float32"), diagnostics,
-                        progress)
+        quantize_static(model, data, precision, diagnostics, progress)
     elif precision.activations == "dynamic":
         from ternc.passes.quantize_dynamic import QuantizeDynamic
 
@@ -221,16 +235,18 @@ def held(data: Samples) -> Samples:
 
 
 def quantize_static(
-    model: ir.Model, data: Samples, method: str, keep_float: frozenset[str],
-    diagnostics: Diagnostics, progress: Progress | None = None,
+    model: ir.Model, data: Samples, precision: Precision, diagnostics: Diagnostics,
+    progress: Progress | None = None,
 ) -> None:
-    """int8 activations with the ranges of `data`, int8 weights where they are float."""
+    """Integer activations with the ranges of `data`, int8 weights where they are float."""
     from ternc.calibrate import calibrate
     from ternc.passes.quantize import Quantize, tensors_to_observe
 
+    keep_float = precision.kept("float32")
     observed = tensors_to_observe(model, keep_float)
+    method = precision.method
     ranges = calibrate(model, data, observed, method, progress=progress)  # type: ignore[arg-type]
-    Quantize(ranges, diagnostics, keep_float)(model)
+    Quantize(ranges, diagnostics, keep_float, precision.widths)(model)
     diagnostics.raise_errors()
 
 

@@ -113,13 +113,16 @@ def to_device(array: Array, port: Port) -> Array:
         raise _usage(f"input {port.name!r} is {array.dtype}; the model takes {declared}")
     array = array.astype(declared)
     wanted = port.tensor.dtype.numpy
-    if declared == np.float32 and wanted == np.int8:
+    if declared == np.float32 and wanted in (np.int8, np.int16):
         assert port.scale is not None
         with np.errstate(over="ignore"):
             real = array.astype(np.float32) / np.float32(port.scale)
             codes = np.nan_to_num(np.rint(real) + port.zero_point, nan=float(port.zero_point))
-        stored: npt.NDArray[np.int8] = np.clip(codes, -128, 127).astype(np.int8)
+        edge = 2 ** (8 * wanted.itemsize - 1)
+        stored: Array = np.clip(codes, -edge, edge - 1).astype(wanted)
         return stored
+    if declared == np.uint16 and wanted == np.int16:
+        array = array.astype(np.int32) - 2**15
     if declared == np.int64:
         array = np.clip(array, -(2**31), 2**31 - 1)
     return array.astype(wanted)
@@ -137,9 +140,11 @@ def from_device(array: Array, port: Port) -> Array:
     import onnx_ir as ir
 
     declared = ir.DataType(port.onnx_type).numpy()
-    if declared == np.float32 and array.dtype == np.int8 and port.scale is not None:
+    if declared == np.float32 and array.dtype in (np.int8, np.int16) and port.scale is not None:
         centred = (array.astype(np.int32) - port.zero_point).astype(np.float32)
         return (centred * np.float32(port.scale)).astype(np.float32)
+    if declared == np.uint16:
+        array = array.astype(np.int32) + 2**15
     return array.astype(declared)
 
 

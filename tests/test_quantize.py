@@ -310,3 +310,28 @@ class TestRequantization:
     ) -> None:
         with pytest.raises(ValueError, match=text):
             q.requantize_constants(multipliers, bias, bound)
+
+    @given(LAYERS)
+    def test_wide_kernels_get_the_finest_constants_whose_products_fit(self, layer: Layer) -> None:
+        multipliers, bias, bound = layer
+        wide_bound = bound.astype(np.int64) << 8
+        try:
+            found = q.requantize_constants(
+                multipliers, bias, wide_bound, output_bits=16, wide=True)
+        except ValueError:
+            return
+
+        def holds(shift: int) -> bool:
+            for scale, offset, limit in zip(multipliers, bias, wide_bound, strict=True):
+                m = 2 * round(float(scale) * 2 ** (15 + shift)) if limit else 0
+                c = round(float(offset) * 2**shift) + 2 ** (shift - 1)
+                if abs(m) >= 2**31 or not -(2**31) <= c < 2**31 or abs(m) * int(limit) > 2**62:
+                    return False
+            return True
+
+        assert holds(found.shift)
+        assert found.shift == 31 or not holds(found.shift + 1)
+        exact = np.stack([wide_bound, -wide_bound, wide_bound // 3]) * multipliers + bias
+        acc = np.stack([wide_bound, -wide_bound, wide_bound // 3])
+        got = q.requantize(acc, found, -(2**15), 2**15 - 1)
+        assert (np.abs(got - np.clip(np.rint(exact), -(2**15), 2**15 - 1)) <= 1).all()

@@ -322,6 +322,17 @@ OPCODES: tuple[Opcode, ...] = (
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), groups in_c, up 1; w as in conv2d_i8_t2",
            aliases=(("x", "y"),)),
+    # int16 activations with zero point 0; y is int16, or int8 where an int8 layer reads it. Sums
+    # are exact in 64 bits, and the compiler proves |acc*m| < 2^62.
+    Opcode(0x90, "conv2d_i16", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_CONV} {_REQUANT}"),
+           "y = requant(conv(x, w - w_zero[o])), int8 weights, int16 x"),
+    Opcode(0x91, "conv2d_i16_t2", _operands(f"x:i w:c m:c c:c y:o {_CONV} {_REQUANT}"),
+           "y = requant(conv(x, w)), ternary weights, int16 x"),
+    Opcode(0x92, "dense_i16", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_DENSE} {_REQUANT}"),
+           "y = requant(x (w - w_zero[o])^T), int16 x; w int8, or t2 when it is uint8"),
+    Opcode(0x9A, "convert_i16", _operands("x:i y:o count:u scale:f lo:j hi:j"),
+           "x float32: y = clamp(round_half_even(x / scale), lo, hi), int16, NaN gives 0; or x "
+           "int16: y = x*scale, float32"),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

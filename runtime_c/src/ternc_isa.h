@@ -80,7 +80,11 @@
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
   X(0x83, conv2d_i8_blocked, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
-  X(0x85, conv2d_i8_t2_taps, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj")
+  X(0x85, conv2d_i8_t2_taps, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
+  X(0x90, conv2d_i16, 1, 27, "icCccouuuuuuuuuuuuujjuuuujj") \
+  X(0x91, conv2d_i16_t2, 1, 26, "icccouuuuuuuuuuuuujjuuuujj") \
+  X(0x92, dense_i16, 1, 12, "icCccouuuujj") \
+  X(0x9a, convert_i16, 1, 6, "ioufjj")
 
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
@@ -1473,6 +1477,93 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_conv2d_i8_t2_taps_args;
+
+/* y = requant(conv(x, w - w_zero[o])), int8 weights, int16 x */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t w_zero;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i16_args;
+
+/* y = requant(conv(x, w)), ternary weights, int16 x */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i16_t2_args;
+
+/* y = requant(x (w - w_zero[o])^T), int16 x; w int8, or t2 when it is uint8 */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t w_zero;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_dense_i16_args;
+
+/* x float32: y = clamp(round_half_even(x / scale), lo, hi), int16, NaN gives 0; or x int16: y = x*scale, float32 */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t count;
+  float scale;
+  int32_t lo;
+  int32_t hi;
+} ternc_convert_i16_args;
 
 /* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
 typedef struct {

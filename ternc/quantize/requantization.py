@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 _INT32 = 2**31
+_WIDE = 2**62  # of |acc*m|, so that |c| << 16 still fits 63 bits beside it
 _MAX_SHIFT = 31
 
 
@@ -37,21 +38,25 @@ def requantize_constants(
     *,
     output_bits: int = 8,
     max_shift: int = _MAX_SHIFT,
+    wide: bool = False,
 ) -> Requantization:
     """Constants under which y is round(acc * multiplier + bias), one per channel.
 
     m = 2 * round(multiplier * 2^(15+shift)) and c = round(bias * 2^shift) + 2^(shift-1), with the
     largest shift for which, in every channel, |m| < 2^31, c is an int32 and, over all
-    |acc| <= acc_bound, |floor(acc*m / 2^16) + c| < 2^31. A channel whose accumulator is always 0
+    |acc| <= acc_bound, |floor(acc*m / 2^16) + c| < 2^31; or, where the kernel is `wide` and
+    computes all of it in 64 bits, |acc*m| < 2^62. A channel whose accumulator is always 0
     needs no multiplier and gets m = 0.
 
     Args:
         multipliers: Output units per accumulator unit; may be negative or 0.
         bias: In output units, the output's zero point included.
-        acc_bound: Largest |acc|, below 2^31.
+        acc_bound: Largest |acc|, below 2^31 (wide: 2^62).
         output_bits: Width of the output type. Results beyond it are clamped, whatever they are,
             so accuracy is demanded only inside.
         max_shift: Upper limit of the shift, for a kernel that needs headroom.
+        wide: The kernel keeps accumulators and their products in 64 bits: int16 needs constants
+            finer than 32 bits leave room for.
 
     Raises:
         RequantizationError: No shift fits, or the one that fits is too coarse to be within 1; the
@@ -65,13 +70,14 @@ def requantize_constants(
     )
     _check(~np.isfinite(scale), scale, "the multiplier {} is not finite")
     _check(~np.isfinite(offset), offset, "the bias {} is not finite")
-    _check((bound < 0) | (bound >= _INT32), bound, "the accumulator bound {} is not an int32")
+    _check((bound < 0) | (bound >= (_WIDE if wide else _INT32)), bound,
+           "the accumulator bound {} does not fit")
     scale = np.where(bound == 0, 0.0, scale)
 
     failure = ""
     for shift in range(max_shift, 0, -1):
         m, c = _constants(scale, offset, shift)
-        failure = _overflow(m, c, bound)
+        failure = _overflow(m, c, bound, wide)
         if not failure:
             break
     else:
@@ -104,7 +110,8 @@ def _constants(
 
 
 def _overflow(
-    m: npt.NDArray[np.float64], c: npt.NDArray[np.float64], bound: npt.NDArray[np.int64]
+    m: npt.NDArray[np.float64], c: npt.NDArray[np.float64], bound: npt.NDArray[np.int64],
+    wide: bool,
 ) -> str:
     """Which channel breaks which limit, or the empty string: the proof by interval arithmetic."""
     too_large = np.abs(m) >= _INT32
@@ -113,6 +120,12 @@ def _overflow(
     too_far = (c < -_INT32) | (c >= _INT32)
     if too_far.any():
         return f"channel {int(np.argmax(too_far))}: the bias does not fit in 32 bits"
+    if wide:
+        # In float64 the product is off by less than 2^10.
+        too_wide = np.abs(m) * bound.astype(np.float64) > _WIDE
+        if too_wide.any():
+            return f"channel {int(np.argmax(too_wide))}: the product leaves 63 bits"
+        return ""
     # |m| < 2^31 and bound < 2^31, so the product is below 2^62.
     product = np.abs(m).astype(np.int64) * bound
     constant = c.astype(np.int64)
@@ -130,7 +143,8 @@ def _error(
 ) -> npt.NDArray[np.float64]:
     """Per channel, the largest deviation before rounding, over accumulators that matter."""
     magnitude = np.abs(scale)
-    largest = 2.0 ** (output_bits + 1)  # surely clamped, whether the type is signed or not
+    # Surely clamped; 8 bits may be an unsigned type.
+    largest = 2.0 ** (output_bits + 1) if output_bits == 8 else 1.01 * 2.0 ** (output_bits - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         saturating = np.where(magnitude > 0, (largest + np.abs(offset)) / magnitude, np.inf)
     relevant = np.minimum(bound.astype(np.float64), saturating)

@@ -12,7 +12,7 @@ from ternc.quantize import pack_ternary
 
 Array = npt.NDArray[Any]
 
-FORMS = ("f32", "f32_w8", "f32_t2", "i8", "i8_t2", "i8f", "i8f_t2")
+FORMS = ("f32", "f32_w8", "f32_t2", "i8", "i8_t2", "i8f", "i8f_t2", "i16", "i16_t2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,11 @@ class Layer:
         """`optional` says whether the optional operand (bias or w_zero) is there."""
         self.form, self.rng = form, rng
         outputs = weight_shape[0]
-        self.integer = self.form.startswith("i8")
-        self.requantizes = self.form in ("i8", "i8_t2")
+        self.integer = self.form.startswith("i")
+        self.wide = self.form.startswith("i16")
+        self.edge = 2**15 if self.wide else 128  # of activations
+        self.has_x_zero = self.integer and not self.wide
+        self.requantizes = self.form in ("i8", "i8_t2", "i16", "i16_t2")
         if form.endswith("t2"):
             self.codes: Array = rng.integers(-1, 2, weight_shape).astype(np.int8)
         elif form == "f32":
@@ -86,7 +89,7 @@ class Layer:
         else:
             self.codes = rng.integers(-128, 128, weight_shape).astype(np.int8)
         self.zero: Array | None = None
-        if self.form in ("i8", "i8f") and optional:
+        if self.form in ("i8", "i8f", "i16") and optional:
             self.zero = rng.integers(-128, 128, outputs).astype(np.int32)
             self.zero[: outputs // 2] = 0
         fan = max(1, int(np.prod(weight_shape[1:])))
@@ -99,7 +102,7 @@ class Layer:
             ).astype(np.int32)
             self.lo: float
             self.hi: float
-            self.lo, self.hi = sorted(int(v) for v in rng.integers(-128, 128, 2))
+            self.lo, self.hi = sorted(int(v) for v in rng.integers(-self.edge, self.edge, 2))
         else:
             self.m = rng.uniform(0.001, 0.1, outputs).astype(np.float32)
             if form == "f32":
@@ -112,7 +115,8 @@ class Layer:
     def input(self, shape: tuple[int, ...]) -> Array:
         """Random activations."""
         if self.integer:
-            return self.rng.integers(-128, 128, shape).astype(np.int8)
+            values = self.rng.integers(-self.edge, self.edge, shape)
+            return values.astype(np.int16 if self.wide else np.int8)
         return self.rng.normal(size=shape).astype(np.float32)
 
     @property
@@ -130,9 +134,15 @@ class Layer:
         tensors: dict[str, Array | None] = {"w": w, "c" if self.requantizes else "b": self.c}
         if self.form != "f32":
             tensors["m"] = self.m
-        if self.form in ("i8", "i8f"):
+        if self.form in ("i8", "i8f", "i16"):
             tensors["w_zero"] = self.zero
         return tensors
+
+    def dense(self) -> tuple[str, dict[str, Array | None]]:
+        """The dense instruction and its constant operands: one for both weights of int16."""
+        if self.form == "i16_t2":
+            return "dense_i16", {**self.tensors(), "w_zero": None}
+        return f"dense_{self.form}", self.tensors()
 
     def numbers(self) -> dict[str, int | float]:
         """The number operands of the form."""
@@ -141,7 +151,14 @@ class Layer:
 
     def output(self, shape: tuple[int, ...]) -> Array:
         """A placeholder for y."""
-        return np.zeros(shape, np.int8 if self.requantizes else np.float32)
+        return np.zeros(shape, self.output_type)
+
+    @property
+    def output_type(self) -> type[np.generic]:
+        """The type of y's elements."""
+        if not self.requantizes:
+            return np.float32
+        return np.int16 if self.wide else np.int8
 
     def expected(self, sums: Array) -> Array:
         """y of the exact sums [..., outputs]; float64 for the float forms."""
@@ -149,7 +166,7 @@ class Layer:
             assert self.c is not None
             wide = sums.astype(np.int64) * self.m.astype(np.int64)
             wide = (wide + (self.c.astype(np.int64) << 16)) >> (16 + self.shift)
-            return np.clip(wide, self.lo, self.hi).astype(np.int8)
+            return np.clip(wide, self.lo, self.hi).astype(self.output_type)
         scaled = sums.astype(np.float64)
         scaled = scaled * self.m.astype(np.float64)
         if self.c is not None:

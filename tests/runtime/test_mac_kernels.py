@@ -41,11 +41,13 @@ def _conv(form: str, g: Geometry, seed: int, x_zero: int, optional: bool) -> Non
     x = layer.input((g.n, *g.size, g.in_c))
     wide = x.astype(layer.weights.dtype)
     numbers = {**g.numbers(), **layer.numbers()}
-    if layer.integer:
+    if layer.has_x_zero:
         numbers["x_zero"] = x_zero
+    else:
+        x_zero = 0
     y = layer.output((g.n, *g.out, g.out_c))
     got = call(f"conv2d_{form}", {"x": x, "y": y, **layer.tensors()}, **numbers)["y"]
-    sums = convolve(wide, layer.weights, g, x_zero if layer.integer else 0.0)
+    sums = convolve(wide, layer.weights, g, x_zero)
     sizes = convolve(abs(wide), abs(layer.weights), g, abs(x_zero)).max()
     layer.assert_equal(got, sums, float(sizes) * float(abs(layer.m).max()) + 3)
 
@@ -78,9 +80,10 @@ def test_dense(
 ) -> None:
     layer = Layer(form, np.random.default_rng(seed), (out_features, in_features), optional)
     x = layer.input((rows, in_features))
-    tensors = {"x": x, "y": layer.output((rows, out_features)), **layer.tensors()}
+    name, constants = layer.dense()
+    tensors = {"x": x, "y": layer.output((rows, out_features)), **constants}
     numbers = {"rows": rows, "in_features": in_features, "out_features": out_features}
-    got = call(f"dense_{form}", tensors, **numbers, **layer.numbers())["y"]
+    got = call(name, tensors, **numbers, **layer.numbers())["y"]
     wide = x.astype(layer.weights.dtype)
     sizes = (abs(wide) @ abs(layer.weights).T).max()
     layer.assert_equal(got, wide @ layer.weights.T, float(sizes) * float(abs(layer.m).max()) + 3)
@@ -186,10 +189,12 @@ def test_ranges_write_their_own_outputs(rows: int) -> None:
         layer = Layer(form, np.random.default_rng(4), (9, 7), True)
         x = layer.input((rows, 7))
         dense = {"rows": rows, "in_features": 7, "out_features": 9, **layer.numbers()}
-        tensors = {"x": x, "y": layer.output((rows, 9)), **layer.tensors()}
-        assert_ranges_disjoint(Call(f"dense_{form}", tensors, dense))
+        name, constants = layer.dense()
+        y = layer.output((rows, 9))
+        assert_ranges_disjoint(Call(name, {"x": x, "y": y, **constants}, dense))
+        tensors = {"x": x, "y": y, **layer.tensors()}
         conv = {**Geometry(rows, (1, 1), (1, 1), 7, 9, 1, (1, 1)).numbers(), **layer.numbers()}
-        conv |= {"x_zero": 0} if layer.integer else {}
+        conv |= {"x_zero": 0} if layer.has_x_zero else {}
         it = Call(f"conv2d_{form}", tensors, conv)
         assert it.rows == (9 if rows == 1 else rows)
         assert_ranges_disjoint(it)
@@ -208,7 +213,7 @@ def test_matmul_ranges_write_their_own_outputs() -> None:
 def _small_conv(form: str) -> tuple[dict[str, Array | None], dict[str, int | float]]:
     g = Geometry(2, (5, 4), (3, 2), 3, 2, 2, (3, 2), stride=(2, 2), pad=(1, 0))
     layer = Layer(form, np.random.default_rng(0), (g.out_c, *g.kernel, g.group_in), True)
-    numbers = {**g.numbers(), **layer.numbers()} | ({"x_zero": 0} if layer.integer else {})
+    numbers = {**g.numbers(), **layer.numbers()} | ({"x_zero": 0} if layer.has_x_zero else {})
     x, y = layer.input((g.n, *g.size, g.in_c)), layer.output((g.n, *g.out, g.out_c))
     return {"x": x, "y": y, **layer.tensors()}, numbers
 
@@ -229,7 +234,8 @@ def test_conv2d_check_refuses(form: str) -> None:
     if "x_zero" in numbers:
         hostile += [{"x_zero": 128}, {"x_zero": -129}]
     if "shift" in numbers:
-        hostile += [{"shift": 47}, {"lo": -129}, {"hi": 128}, {"lo": 5, "hi": 4}]
+        edge = 2**15 if form.startswith("i16") else 128
+        hostile += [{"shift": 47}, {"lo": -edge - 1}, {"hi": edge}, {"lo": 5, "hi": 4}]
     for change in hostile:
         assert Call(f"conv2d_{form}", tensors, {**numbers, **change}).check() != 0, change
 
@@ -237,13 +243,14 @@ def test_conv2d_check_refuses(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_dense_check_refuses(form: str) -> None:
     layer = Layer(form, np.random.default_rng(0), (5, 7), True)
-    tensors = {"x": layer.input((3, 7)), "y": layer.output((3, 5)), **layer.tensors()}
+    dense, constants = layer.dense()
+    tensors = {"x": layer.input((3, 7)), "y": layer.output((3, 5)), **constants}
     numbers = {"rows": 3, "in_features": 7, "out_features": 5, **layer.numbers()}
-    assert_sizes_checked(f"dense_{form}", tensors, **numbers)
+    assert_sizes_checked(dense, tensors, **numbers)
     for name in ("rows", "in_features", "out_features"):
         for value in (0, 2**24 + 1, 2**32 - 1):
             with pytest.raises(Refused):
-                call(f"dense_{form}", tensors, **{**numbers, name: value})
+                call(dense, tensors, **{**numbers, name: value})
 
 
 def test_matmul_check_refuses() -> None:

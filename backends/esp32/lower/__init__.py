@@ -20,7 +20,13 @@ from ternc.backends.esp32.lower import (  # noqa: F401  (imported for their regi
     unary,
     window,
 )
-from ternc.backends.esp32.lower.context import DTYPES, Lowering, Quantization, Unsupported
+from ternc.backends.esp32.lower.context import (
+    DTYPES,
+    QUANTIZED,
+    Lowering,
+    Quantization,
+    Unsupported,
+)
 from ternc.backends.esp32.lower.dynamic import Match, find_dynamic, lower_dynamic
 from ternc.backends.esp32.lower.forms import Codes, Constant, Lazy, Scaled
 from ternc.backends.esp32.lower.kernel_choice import DEFAULT_SCRATCH
@@ -143,11 +149,11 @@ def _lower_input(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: 
     shape = ctx.shape(value)
     assert value.dtype is not None
     name = value.name or "input"
-    if value.dtype not in DTYPES:
+    if value.dtype not in DTYPES and value.dtype is not ir.DataType.UINT16:
         ctx.diagnostics.error(
             "TC0104",
             f"input {name!r} has element type {value.dtype}",
-            help="float32, int8, uint8, int32, int64 and bool inputs are supported",
+            help="float32, int8, uint8, int16, int32, int64 and bool inputs are supported",
         )
         return
     if 0 in shape:
@@ -160,15 +166,19 @@ def _lower_input(ctx: Lowering, value: ir.Value, io_float: bool, channels_last: 
         if io_float or value.dtype is not ir.DataType.FLOAT
         else _input_quantization(ctx, value)
     )
-    dtype = DTYPES[value.dtype] if q is None else DType.I8
-    buffer = ctx.new(name, dtype, layout, 0 if q is None else q.offset)
+    # uint16 is given less 2^15, as int16
+    moved = QUANTIZED[value.dtype][2] if value.dtype is ir.DataType.UINT16 else 0
+    if q is None:
+        buffer = ctx.new(name, DType.I16 if moved else DTYPES[value.dtype], layout, moved)
+    else:
+        buffer = ctx.new(name, q.dtype, layout, q.offset)
     scale, zero = (None, 0) if q is None else (q.scale, q.zero)
     consumer = ctx.sole_consumer(value)
     if q is None and consumer is not None and consumer.op_type == "DequantizeLinear":
         real, given = ctx.constant(consumer.inputs[1]), optional_input(consumer, 2)
         offset = np.zeros(1) if given is None else ctx.constant(given)
         if real is not None and offset is not None and real.size == 1:
-            scale, zero = float(real.reshape(-1)[0]), int(offset.reshape(-1)[0])
+            scale, zero = float(real.reshape(-1)[0]), int(offset.reshape(-1)[0]) - moved
     ctx.forms[value] = buffer
     if q is None:
         ctx.bind(value, buffer)
@@ -193,8 +203,8 @@ def _input_quantization(ctx: Lowering, value: ir.Value) -> Quantization | None:
     while (node := ctx.sole_consumer(value)) is not None:
         if node.op_type == "QuantizeLinear":
             q = ctx.quantization(node)
-            # The application saturates at the limits of int8: a narrower type needs its own.
-            return q if q is not None and (q.lo, q.hi) == (-128, 127) else None
+            # The application saturates at the limits of the type: a narrower one needs its own.
+            return q if q is not None and q.is_full else None
         if node.op_type not in _VIEWS or required_input(node, 0) is not value:
             return None
         value = node.outputs[0]

@@ -13,6 +13,7 @@ from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import attr_float, attr_int, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import stored_as_int8
+from ternc.backends.esp32.lower.wide import is_wide
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -55,8 +56,8 @@ def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     # Above, the multiplier would not fit 32 bits; no use of softmax needs so fine a scale.
-    if isinstance(form, Scaled) and q is not None and not log and q.scale > 2.0**-15 and (
-            shape[axis] <= 1024):
+    if isinstance(form, Scaled) and q is not None and not is_wide(form, q) and not log and (
+            q.scale > 2.0**-15 and shape[axis] <= 1024):
         buffer, outer, n, inner = _split_at(form.buffer, axis, node, ctx)
         table = np.rint(np.exp(-np.arange(256) * form.scale) * 2.0**_SOFTMAX_BITS)
         output = ctx.new(epilogue.value.name or "y", DType.I8, buffer.layout, q.offset)
@@ -105,7 +106,7 @@ def lower_layer_normalization(ctx: Lowering, node: ir.Node) -> None:
     form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if isinstance(form, Scaled) and q is not None and n <= _NORM_MOST:
+    if isinstance(form, Scaled) and q is not None and not is_wide(form, q) and n <= _NORM_MOST:
         buffer = ctx.relayout(form.buffer, _trailing(form.buffer.layout, axis), node)
         scale = (np.ones(n) if gamma is None else gamma.astype(np.float64)) / q.scale
         offset = np.zeros(n) if beta is None else beta.astype(np.float64)
@@ -162,7 +163,8 @@ def lower_arg_max(ctx: Lowering, node: ir.Node) -> None:
     shape = ctx.shape(required_input(node, 0))
     axis = attr_int(node, "axis", 0) % len(shape)
     form = ctx.form(required_input(node, 0))
-    source = form.buffer if isinstance(form, Scaled) else ctx.buffer(required_input(node, 0))
+    source = form.buffer if isinstance(form, Scaled) and not form.is_wide else ctx.buffer(
+        required_input(node, 0))
     source = stored_as_int8(ctx, node, source)
     kinds = {DType.I8: "argmax_i8", DType.F32: "argmax_f32"}
     if source.tensor.dtype not in kinds:

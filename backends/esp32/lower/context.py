@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,9 @@ QUANTIZED = {
     ir.DataType.INT8: (-128, 127, 0), ir.DataType.UINT8: (0, 255, 128),
     ir.DataType.INT4: (-8, 7, 0), ir.DataType.UINT4: (0, 15, 0),
     ir.DataType.INT2: (-2, 1, 0), ir.DataType.UINT2: (0, 3, 0),
+    ir.DataType.INT16: (-32768, 32767, 0), ir.DataType.UINT16: (0, 65535, 32768),
 }
+_WIDE = frozenset({ir.DataType.INT16, ir.DataType.UINT16})
 
 class Unsupported(Exception):
     """A node that cannot be lowered; becomes a diagnostic with the node's name."""
@@ -76,6 +79,13 @@ class Quantization:
     lo: int
     hi: int
     offset: int  # ONNX's integer is the stored one plus this
+    dtype: DType = DType.I8  # I16 has zero 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether only the element type limits the integers."""
+        edge = 2 ** (8 * self.dtype.size - 1)
+        return (self.lo, self.hi) == (-edge, edge - 1)
 
     def bound(self, real: float, default: int) -> int:
         """The stored integer of a real clamp bound (infinite: `default`)."""
@@ -126,6 +136,7 @@ class Lowering:
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)
     copies: dict[tuple[int, Layout, Layout], Buffer] = field(default_factory=dict)
+    wide: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # int16, by id and zero
     names: dict[str, int] = field(default_factory=dict)
     # int8 tensors whose scale is known only at run time: (tensor, factor of each row, rows), by id
     row_factors: dict[int, tuple[Tensor, Tensor, int]] = field(default_factory=dict)
@@ -218,7 +229,7 @@ class Lowering:
         buffer = form if isinstance(form, Buffer) else getattr(form, "buffer", None)
         if isinstance(form, (Table, Affine)) or buffer is None or value.name is None:
             return
-        if (isinstance(form, Buffer) and form.tensor.dtype is DType.I8
+        if (isinstance(form, Buffer) and form.tensor.dtype in (DType.I8, DType.I16)
                 and value.dtype is ir.DataType.FLOAT):
             return  # a float input's view that is taken as integers already
         layout = buffer.layout
@@ -300,6 +311,14 @@ class Lowering:
             **{f"xs{i}": s for i, s in enumerate(xs)}, **{f"ys{i}": s for i, s in enumerate(ys)},
         )
 
+    def dequantize(self, node: ir.Node, x: Tensor, y: Tensor, scale: float, zero: int) -> None:
+        """Emits y = (x - zero)*scale, to float32."""
+        count = prod(x.shape)
+        if x.dtype is DType.I16:
+            self.emit("convert_i16", node, x=x, y=y, count=count, scale=scale, lo=0, hi=0)
+        else:
+            self.emit("dequantize_i8", node, x=x, y=y, count=count, scale=scale, zero=zero)
+
     # -- patterns ------------------------------------------------------------------------------
 
     def sole_consumer(self, value: ir.Value) -> ir.Node | None:
@@ -318,9 +337,13 @@ class Lowering:
         zero = np.zeros(1) if zero_value is None else self.constant(zero_value)
         if scale is None or zero is None or scale.size != 1 or not 0 < scale.item() < np.inf:
             return None
-        lo, hi, offset = QUANTIZED[node.outputs[0].dtype]
-        return Quantization(float(scale.reshape(-1)[0]), int(zero.reshape(-1)[0]) - offset,
-                            lo - offset, hi - offset, offset)
+        kind = node.outputs[0].dtype
+        lo, hi, offset = QUANTIZED[kind]
+        stored_zero = int(zero.reshape(-1)[0]) - offset
+        if kind in _WIDE and stored_zero:
+            return None
+        return Quantization(float(scale.reshape(-1)[0]), stored_zero, lo - offset, hi - offset,
+                            offset, DType.I16 if kind in _WIDE else DType.I8)
 
     def integer_clip(self, value: ir.Value) -> tuple[ir.Node, int, int] | None:
         """The Clip with constant integer bounds that alone reads `value`."""
@@ -375,7 +398,7 @@ class Lowering:
             nodes.append(clip_node)
             value = clip_node.outputs[0]
         return Epilogue(
-            value, lo, hi, Quantization(q.scale, q.zero, q_lo, q_hi, q.offset), tuple(nodes)
+            value, lo, hi, replace(q, lo=q_lo, hi=q_hi), tuple(nodes)
         )
 
     def absorb(self, epilogue: Epilogue, by: ir.Node) -> None:

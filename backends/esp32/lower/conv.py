@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Lowering, Unsupported
-from ternc.backends.esp32.lower.forms import Scaled
+from ternc.backends.esp32.lower.forms import Buffer, Scaled
 from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import (
     attr_int,
@@ -19,7 +19,13 @@ from ternc.backends.esp32.lower.nodes import (
     required_input,
 )
 from ternc.backends.esp32.lower.registry import operator
-from ternc.backends.esp32.lower.weights import Layer, Weights, emit_layer, weights
+from ternc.backends.esp32.lower.weights import (
+    Layer,
+    Weights,
+    emit_layer,
+    has_integer_form,
+    weights,
+)
 
 
 def spatial_pair(values: Shape, fill: int) -> tuple[int, int]:
@@ -139,11 +145,9 @@ def _emit_conv(ctx: Lowering, node: ir.Node, w: Weights, x_shape: Shape, y_shape
         raise Unsupported("the bias is not constant")
     out_c = y_shape[1]
     form = ctx.form(required_input(node, 0))
-    x = (
-        form
-        if isinstance(form, Scaled) and w.codes is not None
-        else ctx.floats(required_input(node, 0), node)
-    )
+    epilogue = ctx.epilogue(node.outputs[0])
+    x = form if has_integer_form(form, w, epilogue) else ctx.floats(required_input(node, 0), node)
+    assert isinstance(x, (Scaled, Buffer))
     emit_layer(ctx, Layer(
         node, "conv2d", x, w,
         np.zeros(out_c) if bias is None else bias.astype(np.float64).reshape(-1), bias is not None,
@@ -155,5 +159,5 @@ def _emit_conv(ctx: Lowering, node: ir.Node, w: Weights, x_shape: Shape, y_shape
             "dilation_h": dilation_h, "dilation_w": dilation_w, "pad_top": pad_top,
             "pad_left": pad_left, "up_h": up_h, "up_w": up_w, "groups": groups,
         },
-        Layout.channels_last(x_shape), ctx.epilogue(node.outputs[0]),
+        Layout.channels_last(x_shape), epilogue,
     ))

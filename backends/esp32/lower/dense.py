@@ -25,9 +25,11 @@ from ternc.backends.esp32.lower.weights import (
     Weights,
     bias_vector,
     emit_layer,
+    has_integer_form,
     normalised,
     weights,
 )
+from ternc.backends.esp32.lower.wide import is_wide
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -150,7 +152,9 @@ def _emit_dense(ctx: Lowering, node: ir.Node, x_value: ir.Value, x_shape: Shape,
                 bias: np.ndarray | None, absorbed: tuple[ir.Node, ...], value: ir.Value,
                 transposed: bool = False) -> None:
     form = ctx.form(x_value)
-    x = form if isinstance(form, Scaled) and w.codes is not None else ctx.floats(x_value, node)
+    epilogue = ctx.epilogue(value)
+    x = form if has_integer_form(form, w, epilogue) else ctx.floats(x_value, node)
+    assert isinstance(x, (Scaled, Buffer))
     buffer = x.buffer if isinstance(x, Scaled) else x
     layout = buffer.layout.transpose((1, 0)) if transposed else buffer.layout
     # Weights with leading dims of 1 may give the result more dims than the operand has.
@@ -171,7 +175,6 @@ def _emit_dense(ctx: Lowering, node: ir.Node, x_value: ir.Value, x_shape: Shape,
             (*outer.order, *range(len(outer.order), len(outer.order) + len(features))),
         )
     rows = prod(x_shape[:-1])
-    epilogue = ctx.epilogue(value)
     epilogue = Epilogue(epilogue.value, epilogue.lo, epilogue.hi, epilogue.quantization,
                         (*absorbed, *epilogue.nodes))
     emit_layer(ctx, Layer(
@@ -209,7 +212,8 @@ def _emit_product(ctx: Lowering, node: ir.Node, a: ir.Value, b: ir.Value, trans_
     epilogue = ctx.epilogue(node.outputs[0])
     shape = ctx.shape(node.outputs[0])
     q = epilogue.quantization
-    if q is None or not isinstance(form_a, Scaled) or not isinstance(form_b, Scaled):
+    wide = is_wide(form_a, q) or is_wide(form_b)
+    if q is None or not isinstance(form_a, Scaled) or not isinstance(form_b, Scaled) or wide:
         output = _product_buffer(ctx, node, ctx.floats(a, node), ctx.floats(b, node), trans_a,
                                  trans_b, shape, node.outputs[0].name or "y")
         ctx.bind(node.outputs[0], output)

@@ -23,6 +23,7 @@ from ternc.backends.esp32.lower.forms import (
 from ternc.backends.esp32.lower.layout import Layout, Shape, loops
 from ternc.backends.esp32.lower.nodes import attr_float, operands, required_input
 from ternc.backends.esp32.lower.registry import operator
+from ternc.backends.esp32.lower.wide import is_wide
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -42,7 +43,8 @@ def lower_arithmetic(ctx: Lowering, node: ir.Node) -> None:
     left, right = (ctx.form(value) for value in operands(node))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if (q is None or not isinstance(left, Scaled) or not isinstance(right, Scaled)
+    wide = is_wide(left, q) or is_wide(right)
+    if (q is None or not isinstance(left, Scaled) or not isinstance(right, Scaled) or wide
             or not _emit_integer(ctx, node, left, right, epilogue, q)):
         _lower_float(ctx, node)
 
@@ -72,7 +74,7 @@ def lower_prelu(ctx: Lowering, node: ir.Node) -> None:
     x, slope = ctx.form(required_input(node, 0)), ctx.constant(required_input(node, 1))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if isinstance(x, Scaled) and slope is not None and q is not None:
+    if isinstance(x, Scaled) and slope is not None and q is not None and not is_wide(x, q):
         shape = ctx.shape(node.outputs[0])
         period = periodic(x.buffer.layout, shape, [slope.astype(np.float64)])
         outer, channels, inner, (values,) = period

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -13,13 +14,18 @@ from ternc.backends.esp32.lower.forms import STORED, Affine, Buffer, Codes, Cons
 from ternc.backends.esp32.lower.nodes import attr_int, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import emit_table, stored_as_int8, stored_as_uint8
+from ternc.backends.esp32.lower.wide import is_wide, rescaled
 from ternc.backends.esp32.program import DType
 
 
-@operator("QuantizeLinear", int8="per tensor; int8, uint8 and narrower")
+@operator("QuantizeLinear", int8="per tensor; int8, uint8 and narrower; int16 with zero point 0")
 def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
     """QuantizeLinear that no layer before it could absorb."""
     q = ctx.quantization(node)
+    if q is None and node.outputs[0].dtype in (ir.DataType.INT16, ir.DataType.UINT16):
+        raise Unsupported(
+            "QuantizeLinear to 16 bits needs one positive constant scale and a symmetric range",
+            help="use the zero point 0 (int16) or 32768 (uint16)")
     if q is None:
         raise Unsupported(
             "QuantizeLinear needs one positive constant scale, one zero point and at most 8 bits",
@@ -27,23 +33,31 @@ def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
         )
     form = ctx.form(required_input(node, 0))
     value, q = _with_clip(ctx, node, q)
-    if isinstance(form, (Scaled, Table)):
+    if isinstance(form, Scaled) and is_wide(form, q):
+        ctx.bind(value, rescaled(ctx, node, form, value, q))
+        return
+    if isinstance(form, (Scaled, Table)) and not is_wide(form, q):
         codes = q.codes(form.table())
         if np.array_equal(codes, STORED):
             ctx.bind(value, Buffer(form.buffer.tensor, form.buffer.layout, q.offset))
         else:
             ctx.bind(value, emit_table(ctx, node, form.buffer, codes, q.offset, value))
         return
-    if isinstance(form, Affine):
+    if isinstance(form, Affine) and not is_wide(form, q):
         quantize_affine(ctx, node, form, value, q)
         return
     x = ctx.buffer(required_input(node, 0))
-    if x.tensor.dtype is DType.I8:  # a graph input that is taken as integers already
+    if x.tensor.dtype is q.dtype:  # a graph input that is taken as integers already
         ctx.bind(value, x)
         return
-    output = ctx.new(value.name or "y", DType.I8, x.layout, q.offset)
-    ctx.emit("quantize_i8", node, x=x.tensor, y=output.tensor, count=prod(x.layout.shape),
-             scale=q.scale, zero=q.zero, lo=q.lo, hi=q.hi)
+    x = ctx.floats(required_input(node, 0), node)
+    output = ctx.new(value.name or "y", q.dtype, x.layout, q.offset)
+    if q.dtype is DType.I16:
+        ctx.emit("convert_i16", node, x=x.tensor, y=output.tensor, count=prod(x.layout.shape),
+                 scale=q.scale, lo=q.lo, hi=q.hi)
+    else:
+        ctx.emit("quantize_i8", node, x=x.tensor, y=output.tensor, count=prod(x.layout.shape),
+                 scale=q.scale, zero=q.zero, lo=q.lo, hi=q.hi)
     ctx.bind(value, output)
 
 
@@ -51,13 +65,13 @@ def _with_clip(ctx: Lowering, node: ir.Node, q: Quantization) -> tuple[ir.Value,
     """The quantization narrowed by the integer Clip that follows, and the value it makes."""
     clip = ctx.integer_clip(node.outputs[0])
     x = ctx.form_or_none(required_input(node, 0))
-    if clip is None or (isinstance(x, Buffer) and x.tensor.dtype is DType.I8):
+    if clip is None or (isinstance(x, Buffer) and x.tensor.dtype in (DType.I8, DType.I16)):
         return node.outputs[0], q
     clip_node, lo, hi = clip
     ctx.done.add(clip_node)
     ctx.folded[node.outputs[0].name or ""] = node.name or ""
     bounds = [int(np.clip(edge, lo - q.offset, hi - q.offset)) for edge in (q.lo, q.hi)]
-    return clip_node.outputs[0], Quantization(q.scale, q.zero, bounds[0], bounds[1], q.offset)
+    return clip_node.outputs[0], replace(q, lo=bounds[0], hi=bounds[1])
 
 
 @operator("DequantizeLinear", int8="constants per tensor or channel; activations per tensor")
@@ -79,25 +93,20 @@ def lower_dequantize(ctx: Lowering, node: ir.Node) -> None:
     if form.tensor.dtype is DType.U8:
         form = stored_as_int8(ctx, node, form)
         ctx.forms[required_input(node, 0)] = form
-    if form.tensor.dtype is not DType.I8:
+    if form.tensor.dtype not in (DType.I8, DType.I16):
         raise Unsupported(f"DequantizeLinear of {required_input(node, 0).dtype}", code="TC0104")
     real_scale, real_zero = (
         float(scale.reshape(-1)[0]),
         0 if zero is None else int(zero.reshape(-1)[0]),
     )
+    if form.tensor.dtype is DType.I16 and real_zero != form.offset:
+        raise Unsupported("DequantizeLinear of 16 bits needs a symmetric range",
+                          help="use the zero point 0 (int16) or 32768 (uint16)")
     source = form
 
     def compute() -> Buffer:
         y = ctx.new(output.name or "y", DType.F32, source.layout)
-        ctx.emit(
-            "dequantize_i8",
-            node,
-            x=source.tensor,
-            y=y.tensor,
-            count=prod(source.layout.shape),
-            scale=real_scale,
-            zero=real_zero - source.offset,
-        )
+        ctx.dequantize(node, source.tensor, y.tensor, real_scale, real_zero - source.offset)
         return y
 
     ctx.bind(output, Scaled(source, compute, scale=real_scale, zero=real_zero - source.offset))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ternc.backends.esp32.lower.layout import Layout
-from ternc.backends.esp32.program import Tensor
+from ternc.backends.esp32.program import DType, Tensor
 
 FloatArray = npt.NDArray[np.float32]
 WideArray = npt.NDArray[np.float64]
@@ -23,6 +23,9 @@ IntArray = npt.NDArray[np.int64]
 
 STORED: Final = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
 """The stored integer of each byte, by the byte read as unsigned: the order of tables."""
+
+STORED_WIDE: Final = np.arange(1 << 16, dtype=np.uint16).view(np.int16).astype(np.int64)
+"""The same of 16 bits."""
 
 
 @dataclass(eq=False, slots=True)
@@ -70,11 +73,21 @@ class Codes:
 
 @dataclass(eq=False, slots=True)
 class Lazy:
-    """A real-valued elementwise function of one int8 buffer, not yet computed."""
+    """A real-valued elementwise function of one int8 or int16 buffer, not yet computed."""
 
     buffer: Buffer
     compute: Callable[[], Buffer] = field(repr=False)
     _floats: Buffer | None = field(default=None, init=False, repr=False)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the buffer is int16."""
+        return self.buffer.tensor.dtype is DType.I16
+
+    @property
+    def stored(self) -> IntArray:
+        """Every integer that an element may hold, by its bits read as unsigned."""
+        return STORED_WIDE if self.is_wide else STORED
 
     def floats(self) -> Buffer:
         """The value as a float32 buffer; its instructions are emitted on the first call."""
@@ -91,20 +104,20 @@ class Scaled(Lazy):
     zero: int = 0
 
     def table(self) -> FloatArray:
-        """The real value of each stored byte -128..127, by the byte read as unsigned."""
-        return ((STORED - self.zero).astype(np.float32) * np.float32(self.scale)).astype(
+        """The real value of each stored integer, by its bits read as unsigned."""
+        return ((self.stored - self.zero).astype(np.float32) * np.float32(self.scale)).astype(
             np.float32
         )
 
 
 @dataclass(eq=False, slots=True)
 class Table(Lazy):
-    """An arbitrary function of the stored byte: `values[(uint8)stored]`."""
+    """An arbitrary function of the stored integer: `values[(unsigned)stored]`."""
 
     values: FloatArray = field(default_factory=lambda: np.zeros(256, np.float32))
 
     def table(self) -> FloatArray:
-        """The real value of each stored byte, by the byte read as unsigned."""
+        """The real value of each stored integer, by its bits read as unsigned."""
         return self.values
 
 

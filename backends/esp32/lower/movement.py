@@ -30,6 +30,7 @@ from ternc.backends.esp32.lower.nodes import (
 )
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import emit_table, stored_as_int8
+from ternc.backends.esp32.lower.wide import is_wide
 from ternc.backends.esp32.program import DType
 
 _VIEWS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
@@ -85,8 +86,7 @@ def _moved(ctx: Lowering, value: ir.Value) -> tuple[Buffer, Callable[[Buffer], F
         def wrap(buffer: Buffer) -> Form:
             def compute() -> Buffer:
                 y = ctx.new(f"{buffer.tensor.name}:real", DType.F32, buffer.layout)
-                ctx.emit("dequantize_i8", _node_of(value), x=buffer.tensor, y=y.tensor,
-                         count=prod(buffer.layout.shape), scale=scale, zero=zero)
+                ctx.dequantize(_node_of(value), buffer.tensor, y.tensor, scale, zero)
                 return y
 
             return Scaled(buffer, compute, scale=scale, zero=zero)
@@ -169,7 +169,9 @@ def lower_concat(ctx: Lowering, node: ir.Node) -> None:
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     output = node.outputs[0]
-    if q is not None and all(isinstance(form, (Scaled, Table, Constant, Codes)) for form in forms):
+    wide = any(is_wide(form, q) for form in forms)
+    if q is not None and not wide and all(
+            isinstance(form, (Scaled, Table, Constant, Codes)) for form in forms):
         buffers = [_requantized(ctx, node, value, q) for value in values]
         output = epilogue.value
         ctx.absorb(epilogue, node)

@@ -48,7 +48,7 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
         return False
     if layer.w.codes is None or layer.r.codes is None:
         return False
-    if any(epilogue.quantization is None for epilogue in outputs.values()):
+    if any(e.quantization is None or e.quantization.dtype is DType.I16 for e in outputs.values()):
         return False
     if not all(_is_usable_state(ctx, layer, index) for index in (5, 6)):
         return False

@@ -15,6 +15,7 @@ from ternc.backends.esp32.lower.context import Epilogue, Lowering, Quantization
 from ternc.backends.esp32.lower.elementwise import WeightedSum, weighted_sum
 from ternc.backends.esp32.lower.forms import Buffer, Scaled
 from ternc.backends.esp32.lower.layout import Layout
+from ternc.backends.esp32.lower.wide import is_wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def following_residual(ctx: Lowering, value: ir.Value, q: Quantization,
     if not branch.buffer.layout.same_as(layout):
         return None
     epilogue = ctx.epilogue(add.outputs[0])
-    if epilogue.quantization is None:
+    if epilogue.quantization is None or is_wide(branch, epilogue.quantization):
         return None
     own_zero = (0 if zero is None else int(zero.reshape(-1)[0])) - q.offset
     own = Scaled(Buffer(branch.buffer.tensor, layout), branch.compute,

@@ -155,5 +155,8 @@ def stored_as_uint8(ctx: Lowering, node: ir.Node, buffer: Buffer) -> Buffer:
     """int8 elements with an offset as the uint8 that they stand for."""
     if not buffer.offset:
         return buffer
+    if buffer.tensor.dtype is not DType.I8:
+        raise Unsupported("uint16 elements as such", code="TC0104",
+                          help="use int16 with the zero point 0")
     return emit_table(ctx, node, buffer, np.clip(STORED + buffer.offset, 0, 255), 0,
                       dtype=DType.U8)

@@ -12,12 +12,21 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Unsupported, Work
-from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
+from ternc.backends.esp32.lower.forms import (
+    Buffer,
+    Codes,
+    Constant,
+    Form,
+    IntArray,
+    Scaled,
+    WideArray,
+)
 from ternc.backends.esp32.lower.kernel_choice import ADDING, choose
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
 from ternc.backends.esp32.lower.residual import Residual, following_residual
+from ternc.backends.esp32.lower.wide import BOUND, bits, is_wide, widened
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import pack_ternary, requantize_constants
 
@@ -127,10 +136,18 @@ class Layer:
     epilogue: Epilogue
 
 
+def has_integer_form(form: Form, w: Weights, epilogue: Epilogue) -> bool:
+    """Whether the layer's sums are of integers: of 16 bits only when the result is quantized."""
+    return isinstance(form, Scaled) and w.codes is not None and (
+        not form.is_wide or epilogue.quantization is not None)
+
+
 def emit_layer(ctx: Lowering, layer: Layer) -> None:
     """Emits the layer in the best arithmetic that its operands allow, and binds its output."""
     if isinstance(layer.x, Scaled):
-        if id(layer.x.buffer.tensor) in ctx.row_factors:
+        if is_wide(layer.x, layer.epilogue.quantization):
+            _emit_wide(ctx, layer, layer.x)
+        elif id(layer.x.buffer.tensor) in ctx.row_factors:
             _emit_dynamic(ctx, layer, layer.x)
         elif layer.epilogue.quantization is not None:
             _emit_integer(ctx, layer, layer.x)
@@ -157,12 +174,18 @@ def _nonzeros(layer: Layer) -> int | None:
     return int(np.count_nonzero(layer.weights.codes))
 
 
-def _code_sums(layer: Layer) -> tuple[IntArray, IntArray]:
-    """Per output channel: sum of the weights, and the largest |accumulator|."""
+def _centred(layer: Layer) -> IntArray:
+    """The weights' codes less their zero point, a row for each output channel."""
     codes, zero = layer.weights.codes, layer.weights.zero
     assert codes is not None
     assert zero is not None
-    flat = codes.reshape(codes.shape[0], -1) - zero[:, None]
+    rows: IntArray = codes.reshape(codes.shape[0], -1) - zero[:, None]
+    return rows
+
+
+def _code_sums(layer: Layer) -> tuple[IntArray, IntArray]:
+    """Per output channel: sum of the weights, and the largest |accumulator|."""
+    flat = _centred(layer)
     bound = np.abs(flat).sum(axis=1) * 128
     if bound.max(initial=0) >= 2**31:
         raise Unsupported("the integer accumulator would overflow 32 bits")
@@ -239,6 +262,30 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     )
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, layer.node)
+
+
+def _emit_wide(ctx: Lowering, layer: Layer, x: Scaled) -> None:
+    """int16 in, int16 or int8 out."""
+    q, scale = layer.epilogue.quantization, layer.weights.scale
+    assert q is not None
+    assert scale is not None
+    x = widened(ctx, layer.node, x)
+    constants = requantize_constants(
+        x.scale * scale / q.scale, layer.bias / q.scale + q.zero,
+        np.abs(_centred(layer)).sum(axis=1) * BOUND, output_bits=bits(q), wide=True)
+    name, ternary = _weight_name(layer.node), layer.weights.is_ternary
+    one_for_both = layer.kernel == "dense"
+    output = ctx.new(layer.epilogue.value.name or "y", q.dtype, layer.output_layout, q.offset)
+    ctx.emit(
+        f"{layer.kernel}_i16{'_t2' if ternary and not one_for_both else ''}", layer.node,
+        Work(layer.macs, _nonzeros(layer), layer.weights.codes),
+        y=output.tensor, m=ctx.data(f"{name}:m", constants.m, DType.I32),
+        c=ctx.data(f"{name}:c", constants.c, DType.I32), shift=int(constants.shift),
+        lo=q.lo, hi=q.hi, **_shared(ctx, layer, x.buffer),
+        **({"w_zero": None} if ternary and one_for_both else _zero_tensor(ctx, layer)),
+    )
+    ctx.bind(layer.epilogue.value, output)
+    ctx.absorb(layer.epilogue, layer.node)
 
 
 def _residual_operands(residual: Residual | None) -> dict[str, OperandValue]:

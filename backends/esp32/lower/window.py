@@ -14,6 +14,7 @@ from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import attr_int, attr_ints, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import stored_as_int8
+from ternc.backends.esp32.lower.wide import is_wide
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -53,6 +54,8 @@ def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
         source = stored_as_int8(ctx, node, form)
     else:
         source = ctx.floats(required_input(node, 0), node)
+    if source.tensor.dtype is DType.I16:
+        source = ctx.floats(required_input(node, 0), node)
     integers = source.tensor.dtype is DType.I8
     x = ctx.relayout(source, Layout.channels_last(x_shape), node)
     layout = Layout.channels_last(y_shape)
@@ -61,13 +64,12 @@ def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
     ctx.emit(
         "maxpool_i8" if integers else "maxpool_f32", node, x=x.tensor, y=output.tensor, **numbers
     )
-    if isinstance(form, Scaled):
+    if isinstance(form, Scaled) and integers:
         scale, zero = form.scale, form.zero
 
         def compute() -> Buffer:
             y = ctx.new(f"{node.outputs[0].name}:real", DType.F32, layout)
-            ctx.emit("dequantize_i8", node, x=output.tensor, y=y.tensor, count=prod(y_shape),
-                     scale=scale, zero=zero)
+            ctx.dequantize(node, output.tensor, y.tensor, scale, zero)
             return y
 
         ctx.bind(node.outputs[0], Scaled(output, compute, scale=scale, zero=zero))
@@ -165,7 +167,7 @@ def _emit_average(ctx: Lowering, node: ir.Node, x_layout: Layout, y_layout: Layo
     form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if isinstance(form, Scaled) and q is not None:
+    if isinstance(form, Scaled) and q is not None and not is_wide(form, q):
         x = ctx.relayout(form.buffer, x_layout, node)
         window = numbers["kernel_h"] * numbers["kernel_w"]
         whole = (

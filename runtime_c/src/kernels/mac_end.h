@@ -6,6 +6,8 @@
 #undef MAC_F32
 #undef MAC_I8
 #undef MAC_T2
+#undef MAC_I16
+#undef MAC_PART
 #undef MAC_PASTE2
 #undef MAC_PASTE
 #undef MAC_FN
