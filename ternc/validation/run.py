@@ -18,6 +18,7 @@ from ternc.validation.evidence import gather
 from ternc.validation.layers import layers
 from ternc.validation.limits import Limits, taken_from
 from ternc.validation.model import compiles, refusals
+from ternc.validation.passes import front_model, passes
 from ternc.validation.program import program
 from ternc.validation.ranges import ranges
 from ternc.validation.weights import weights
@@ -73,7 +74,8 @@ def validate(
         made = _compile(model, target, {"ram": ram, "flash": flash, **options})
     if isinstance(made, CompileError):
         return Report(name, chip.name, tuple(refusals(made)), made.diagnostics)
-    weight_checks, weight_results = weights(made)
+    front = front_model(made)
+    weight_checks, weight_results = weights(made, front)
     static = [*compiles(made), *weight_checks, *memory.fits(made, ram, flash),
               *memory.thresholds(made, limits), memory.stack(None, limits), *program(made)]
     diagnostics = tuple(made.diagnostics)
@@ -85,8 +87,8 @@ def validate(
     layer_checks, layer_results = layers(seen)
     along_checks, tensors = along(seen, limits)
     range_checks, found_ranges = ranges(seen, limits)
-    dynamic = [*layer_checks, *along_checks, *whole(seen, limits), *accuracy(seen, limits),
-               *range_checks]
+    dynamic = [*passes(seen, front), *layer_checks, *along_checks, *whole(seen, limits),
+               *accuracy(seen, limits), *range_checks]
     return Report(name, chip.name, (*static, *dynamic), diagnostics, weight_results,
                   layer_results, tensors, found_ranges)
 

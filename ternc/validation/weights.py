@@ -13,6 +13,8 @@ from ternc.quantize import ternarize
 from ternc.validation.checks import Check, Verdict
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from ternc.compiled import CompiledModel
 
 Array = npt.NDArray[np.float64]
@@ -48,9 +50,16 @@ class WeightResult:
                 "channels_off": list(self.off), "channels": self.channels}
 
 
-def weights(compiled: CompiledModel) -> tuple[list[Check], tuple[WeightResult, ...]]:
-    """The check, for information, and each tensor's figures."""
-    results = tuple(_results(compiled))
+def weights(
+    compiled: CompiledModel, front: ir.Model
+) -> tuple[list[Check], tuple[WeightResult, ...]]:
+    """The check, for information, and each tensor's figures.
+
+    Args:
+        compiled: what became of the model.
+        front: the model before anything lossy.
+    """
+    results = tuple(_results(compiled, front))
     if not results:
         return [], ()
     total = sum(item.count for item in results)
@@ -74,18 +83,13 @@ def _line(item: WeightResult) -> str:
             f"{item.worst:.2f} s off in channels {channels}{more} of {item.channels}")
 
 
-def _results(compiled: CompiledModel) -> Iterator[WeightResult]:
-    from ternc.compiler import prepare
+def _results(compiled: CompiledModel, front: ir.Model) -> Iterator[WeightResult]:
     from ternc.passes._canonical import is_canonical
-    from ternc.passes._graph import dequantized_constant, name_nodes
+    from ternc.passes._graph import dequantized_constant
     from ternc.passes._linear import RECURRENT, weight_slots
 
     made = {(node.name, slot.index) for node in compiled.model.graph
             for slot in weight_slots(node) if is_canonical(slot)}
-    shapes = {value.name or "": tuple(int(str(d)) for d in value.shape or ())
-              for value in compiled.model.graph.inputs}
-    front = prepare(compiled.source, shapes=shapes).model  # before anything lossy
-    name_nodes(front.graph)
     for node in front.graph:
         for slot in weight_slots(node):
             values = dequantized_constant(slot.weight)

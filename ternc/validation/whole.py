@@ -52,7 +52,7 @@ def _quantized(seen: Evidence, name: str, limits: Limits) -> list[Check]:
         checks.append(_top1(seen, name, wanted, answer, limits.min_agreement))
     signal = sqnr_db(answer, wanted)
     limit = limits.min_sqnr
-    if limit is None and seen.same_numbers and not classifier:
+    if limit is None and seen.same_numbers and seen.quantized:
         limit = SIGNAL_DB
     checks.append(Check(
         f"signal to noise of {name}", held(limit is None or signal >= limit,
