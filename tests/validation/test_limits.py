@@ -40,8 +40,8 @@ def failed(report: Report) -> list[str]:
     ({"max_saturation": 0.0001}, "saturation"),
     ({"max_latency_ms": 0.1}, "latency"),
     ({"max_latency_ms": 1.0}, ""),
-    ({"max_arena": 3495}, "arena"),
-    ({"max_arena": 3496}, ""),
+    ({"max_arena": 1024}, "arena"),
+    ({"max_arena": 65536}, ""),
     ({"max_flash": 1024}, "flash"),
 ])
 def test_each_limit_has_its_check(
