@@ -118,8 +118,8 @@ def compile(  # the name of the thing
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.
-        optimize: "size" keeps the arena within a quarter of the smallest that there is (4 KB
-            more for small ones); "default" lets fast kernels' scratch multiply it by up to three
+        optimize: "size" keeps the arena within an eighth of the smallest that there is (4 KB
+            for small ones); "default" lets fast kernels' scratch multiply it by up to three
             and a half (by 44 KB at most, and large ones double); "speed" lets it grow as far and
             adds generated C code for ternary convolutions where that pays: the fastest, and
             several times the flash of their weights; only a header can carry it.

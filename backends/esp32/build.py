@@ -47,8 +47,8 @@ def build(
     Args:
         model: As `lower` takes it.
         diagnostics: Receives every problem.
-        optimize: "size" lets the smallest arena that there is grow by a quarter (small ones by
-            up to 4 KB, and at most double); "default" lets it grow to three and a half times, by
+        optimize: "size" lets the smallest arena that there is grow by an eighth, small ones
+            double by up to 4 KB and the smallest grow by 1 KB; "default" lets it grow to three and a half times, by
             44 KB at most, and large ones double; "speed" lets it grow by 44 KB or double, and
             generates code for ternary convolutions.
         symbol: Prefix of generated C names.
@@ -90,7 +90,7 @@ def build(
 def _budget(arena: int, optimize: Optimize, room: int) -> int:
     """Bytes that the smallest arena may grow to."""
     growth = {
-        "size": max(arena // 4, min(arena, 4096)),
+        "size": max(arena // 8, min(arena, 4096), 1024),
         "default": max(2800, min(5 * arena // 2, 45056), arena),
         "speed": max(arena, 45056),
     }

@@ -305,9 +305,10 @@ OPCODES: tuple[Opcode, ...] = (
            " activations"),
     Opcode(0x81, "conv2d_i8_t2_lut",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u split:u chunk:u "
-                     f"x_zero:j {_REQUANT}"),
+                     f"x_zero:j {_REQUANT} {_RESIDUAL}"),
            "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum "
-           "of `group` channels", aliases=(("x", "y"),)),  # pixels of one row only
+           "of `group` channels; residual as in conv2d_i8_blocked",
+           aliases=(("x", "y"), ("r", "y"))),  # x: pixels of one row only
     Opcode(0x82, "dense_i8_blocked", _operands(f"x:i w:c m:c c:c y:o {_DENSE} {_REQUANT}"),
            "y = requant(x w^T), int8; w [ceil(out/4)][in][4]"),
     Opcode(0x83, "conv2d_i8_blocked",

@@ -2,18 +2,14 @@
 #ifndef TERNC_ARITH_H
 #define TERNC_ARITH_H
 
+#include "ternc_check.h"
 #include "ternc_kernel.h"
 
-/* Checks
+/* Checks (those that are no single expression: ternc_check.h)
  * ------ */
 
 #define TERNC_MAX_DIM (1u << 24)  /* of dims, strides and pads: products of two fit in 64 bits */
 #define TERNC_MAX_SHIFT 46u       /* of a requantization: 16 + shift stays below 63 */
-
-/* a*b, or the largest number when that does not fit. */
-static inline uint64_t ternc_mul_sat(uint64_t a, uint64_t b) {
-  return b != 0 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
-}
 
 /* 1 when 1 <= value <= TERNC_MAX_DIM. */
 static inline int ternc_is_dim(uint32_t value) { return value - 1u < TERNC_MAX_DIM; }
@@ -35,32 +31,7 @@ static inline int ternc_is_requant(uint32_t shift, int32_t lo, int32_t hi) {
   return shift <= TERNC_MAX_SHIFT && ternc_is_i8_range(lo, hi);
 }
 
-/* Bytes of one element; 0 for a number that is no ternc_dtype. */
-static inline uint32_t ternc_element_size(uint32_t dtype) {
-  switch (dtype) {
-    case TERNC_F32:
-    case TERNC_I32: return 4;
-    case TERNC_I16: return 2;
-    case TERNC_I8:
-    case TERNC_U8:
-    case TERNC_BOOL: return 1;
-    default: return 0;
-  }
-}
-
-/* Whether the tensor is present, of the dtype, aligned to its elements, and holds at least `count`
- * of them. Every operand of every kernel goes through this in `check`. */
-static inline ternc_status ternc_expect(const ternc_op *op, uint32_t tensor, uint32_t dtype,
-                                        uint64_t count) {
-  const ternc_tensor_record *record;
-  const uint32_t size = ternc_element_size(dtype);
-  if (tensor == TERNC_NONE || size == 0) return TERNC_E_OPERAND;
-  record = ternc_record(op, tensor);
-  if (record->dtype != dtype || record->offset % size != 0) return TERNC_E_OPERAND;
-  return record->size / size >= count ? TERNC_OK : TERNC_E_OPERAND;
-}
-
-/* The same for a tensor that may be absent. */
+/* ternc_expect for a tensor that may be absent. */
 static inline ternc_status ternc_expect_optional(const ternc_op *op, uint32_t tensor,
                                                  uint32_t dtype, uint64_t count) {
   return tensor == TERNC_NONE ? TERNC_OK : ternc_expect(op, tensor, dtype, count);

@@ -76,7 +76,7 @@
   X(0x70, absmax_i8, 1, 10, "ioouuffjju") \
   X(0x71, scale_rows_f32, 1, 9, "iiCouuuff") \
   X(0x80, dense_i8_t2_lut, 1, 14, "icccosuuuuuujj") \
-  X(0x81, conv2d_i8_t2_lut, 1, 32, "icccosuuuuuuuuuuuuujjuuuuuuujujj") \
+  X(0x81, conv2d_i8_t2_lut, 1, 39, "icccosuuuuuuuuuuuuujjuuuuuuujujjIjjjujj") \
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
   X(0x83, conv2d_i8_blocked, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
@@ -1324,7 +1324,7 @@ typedef struct {
   int32_t hi;
 } ternc_dense_i8_t2_lut_args;
 
-/* y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum of `group` channels */
+/* y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum of `group` channels; residual as in conv2d_i8_blocked */
 typedef struct {
   uint32_t x;
   uint32_t w;
@@ -1358,6 +1358,13 @@ typedef struct {
   uint32_t shift;
   int32_t lo;
   int32_t hi;
+  uint32_t r;
+  int32_t y_m;
+  int32_t r_m;
+  int32_t sum_c;
+  uint32_t sum_shift;
+  int32_t sum_lo;
+  int32_t sum_hi;
 } ternc_conv2d_i8_t2_lut_args;
 
 /* y = requant(x w^T), int8; w [ceil(out/4)][in][4] */

@@ -59,7 +59,8 @@ def _compile(name: str, sources: list[Path]) -> ctypes.CDLL:
         os.environ.get("CC", "cc"), "-shared", "-fPIC", "-std=c99", "-O2", "-g",
         "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror",
         *shlex.split(os.environ.get("TERNC_CFLAGS", "")), f"-I{SOURCES}",
-        *map(str, sources), str(SOURCES / "ternc_math.c"), str(_HERE / "shim.c"),
+        *map(str, sources), str(SOURCES / "ternc_check.c"), str(SOURCES / "ternc_math.c"),
+        str(_HERE / "shim.c"),
         "-o", str(output),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

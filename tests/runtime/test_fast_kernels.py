@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ternc.backends.esp32.lower import kernel_layouts as layouts
-from ternc.backends.esp32.lower.kernel_choice import candidates
+from ternc.backends.esp32.lower.kernel_choice import ADDING, candidates
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from tests.runtime.harness import Array, Call, Number, assert_sizes_checked, call
 from tests.runtime.mac_reference import Geometry, Layer
@@ -157,7 +157,7 @@ def as_chosen(
         scratch = garbage(choice.scratch)
         fast["scratch"] = scratch.view(choice.scratch_type.numpy)
     more = {**numbers, **choice.numbers}
-    if choice.name == "conv2d_i8_blocked":
+    if choice.name in ADDING:
         fast["r"] = None
         more |= NO_RESIDUAL
     return fast, more
@@ -185,27 +185,52 @@ def test_conv(form: str, g: Geometry, seed: int, fill: int | None, x_zero: int) 
     assert assert_all_equal(form, layer, tensors, numbers) > 0
 
 
+@pytest.mark.parametrize("form", ["i8", "i8_t2"])
 @CASES
 @given(geometries(), SEEDS, FILLS, st.integers(0, 24))
-def test_conv_with_residual(g: Geometry, seed: int, fill: int | None, shift: int) -> None:
+def test_conv_with_residual(
+    form: str, g: Geometry, seed: int, fill: int | None, shift: int
+) -> None:
     """The sum of what the plain kernel gives and another tensor, also in that tensor's place."""
-    layer, tensors, numbers = conv_case(g, seed, fill, 5, "i8")
-    plain = call("conv2d_i8", tensors, **numbers)["y"].astype(np.int64)
+    layer, tensors, numbers = conv_case(g, seed, fill, 5, form)
+    plain = call(f"conv2d_{form}", tensors, **numbers)["y"].astype(np.int64)
     integers = {name: int(value) for name, value in numbers.items()}
-    choice = next(c for c in candidates("conv2d", layer.codes, False, integers)
-                  if c.name == "conv2d_i8_blocked")
-    fast, more = as_chosen(choice, tensors, numbers)
     rng = np.random.default_rng(seed)
     r = rng.integers(-128, 128, plain.shape).astype(np.int8)
     y_m, r_m, c = (int(v) for v in rng.integers(-(2**21), 2**21, 3))
-    more |= {"y_m": y_m, "r_m": r_m, "sum_c": c, "sum_shift": shift, "sum_lo": -100, "sum_hi": 90}
+    added = {"y_m": y_m, "r_m": r_m, "sum_c": c, "sum_shift": shift, "sum_lo": -100, "sum_hi": 90}
     expected = np.clip((plain * y_m + r.astype(np.int64) * r_m + c) >> shift, -100, 90)
-    fast["r"] = r
-    np.testing.assert_array_equal(call("conv2d_i8_blocked", fast, **more)["y"], expected)
-    in_place = call("conv2d_i8_blocked", {**fast, "y": r}, {"r": "y"}, **more)["y"]
-    np.testing.assert_array_equal(in_place, expected)
-    exact = np.zeros(2 * layer.codes[0].size, np.int8)
-    assert_sizes_checked("conv2d_i8_blocked", {**fast, "scratch": exact}, **more)
+    found = [c for c in candidates("conv2d", layer.codes, form == "i8_t2", integers)
+             if c.name in ADDING]
+    assert found
+    for choice in found:
+        fast, more = as_chosen(choice, tensors, numbers)
+        fast["r"] = r
+        more |= added
+        np.testing.assert_array_equal(call(choice.name, fast, **more)["y"], expected)
+        in_place = call(choice.name, {**fast, "y": r}, {"r": "y"}, **more)["y"]
+        np.testing.assert_array_equal(in_place, expected)
+    if form == "i8":
+        exact = np.zeros(2 * layer.codes[0].size, np.int8)
+        assert_sizes_checked(choice.name, {**fast, "scratch": exact}, **more)
+
+
+@pytest.mark.parametrize("fill", [-128, 127, None])
+def test_residual_of_long_sums(fill: int | None) -> None:
+    """Sums in two parts, which are requantized elsewhere."""
+    layer, tensors, numbers = conv_case(
+        Geometry(1, (5, 5), (5, 5), 64, 3, 1, (3, 3), pad=(1, 1)), 5, fill, -128, "i8_t2")
+    layer.codes[0], layer.codes[1] = 1, -1
+    tensors |= layer.tensors()
+    plain = call("conv2d_i8_t2", tensors, **numbers)["y"].astype(np.int64)
+    r = np.random.default_rng(0).integers(-128, 128, plain.shape).astype(np.int8)
+    integers = {name: int(value) for name, value in numbers.items()}
+    expected = np.clip((plain * 3 + r.astype(np.int64) * -5 + 7) >> 3, -128, 127)
+    for choice in candidates("conv2d", layer.codes, True, integers):
+        fast, more = as_chosen(choice, tensors, numbers)
+        more |= {"y_m": 3, "r_m": -5, "sum_c": 7, "sum_shift": 3, "sum_lo": -128, "sum_hi": 127}
+        got = call(choice.name, {**fast, "y": r, "r": r}, {"r": "y"}, **more)["y"]
+        np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("form", ["i8", "i8_t2"])

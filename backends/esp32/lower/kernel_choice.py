@@ -20,7 +20,7 @@ from ternc.backends.esp32.program import DType
 from ternc.quantize import pack_ternary
 
 DEFAULT_SCRATCH = 40 * 1024
-ADDING = frozenset({"conv2d_i8_blocked"})  # kernels that can add a residual
+ADDING = frozenset({"conv2d_i8_blocked", "conv2d_i8_t2_lut"})  # kernels that can add a residual
 _SLABS = (64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
 LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of the kernels
 # Instructions of the plain kernels per multiply-accumulate, and per output.

@@ -32,8 +32,9 @@ def conv_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
         if chunks is None:
             continue
         split, chunk = chunks
+        packed = pack_conv_lut(codes, group, split)
         for columns in widths(flat):
-            yield _candidate(codes, flat, group, columns, split, chunk)
+            yield _candidate(packed, flat, group, columns, split, chunk)
 
 
 def flattened(numbers: Numbers) -> dict[str, int]:
@@ -57,12 +58,10 @@ def lanes(numbers: Numbers) -> tuple[int, int]:
 
 
 def widths(numbers: Numbers) -> list[int]:
-    """Strip widths worth trying: about equal parts of a lane row, halves of 16 upwards."""
+    """Strip widths worth trying: 16 columns, about equal parts of a lane row, and the narrowest."""
     _, width = lanes(numbers)
-    fewest = -(-width // _MOST)
-    strips = {1, fewest, 2 * fewest, 4 * fewest, *(fewest // n for n in (2, 4) if fewest >= n)}
-    found = {min(width, _MOST), *(-(-width // count) for count in strips)}
-    return sorted(found, reverse=True)
+    parts = {-(-width // count) for count in (1, 2, 3, 4, -(-width // _MOST), -(-width // 8))}
+    return sorted({min(width, most) for most in (_MOST, 8, 4, 2)} | parts, reverse=True)
 
 
 def lane_chunks(codes: Array, group: int) -> tuple[int, int] | None:
@@ -100,9 +99,8 @@ def lane_chunks(codes: Array, group: int) -> tuple[int, int] | None:
 
 
 def _candidate(
-    codes: Array, numbers: dict[str, int], group: int, columns: int, split: int, chunk: int
+    packed: Array, numbers: dict[str, int], group: int, columns: int, split: int, chunk: int
 ) -> Choice:
-    packed = pack_conv_lut(codes, group, split)
     out, taps, groups = packed.shape
     entries = _ENTRIES[group]
     lane_h, lane_w = lanes(numbers)

@@ -11,30 +11,26 @@ typedef struct {
   const int32_t *m, *c;
   uint32_t outputs, shift;
   int32_t lo, hi;
-  /* A residual that is added to what was requantized, as add_i8 does: its element for the output at
-   * y + i is r + i. NULL: none. */
+  /* A residual, whose element for the output at y + i is r + i. NULL: none. */
+  const ternc_residual *add;
   const int8_t *r, *y;
-  int32_t y_m, r_m, sum_c, sum_lo, sum_hi;
-  uint32_t sum_shift;
 } ternc_block4;
 
 /* Requantizes one sum and adds the residual at r, which may be where the result goes. */
-TERNC_INLINE int8_t ternc_block4_sum(const ternc_block4 *k, uint32_t acc, int32_t m, int32_t c,
-                                     const int8_t *r) {
-  const int32_t v = ternc_requant32(acc, m, c, k->shift, k->lo, k->hi);
-  const uint32_t sum = (uint32_t)v * (uint32_t)k->y_m + (uint32_t)*r * (uint32_t)k->r_m;
-  return (int8_t)ternc_clamp_rare((int32_t)(sum + (uint32_t)k->sum_c) >> k->sum_shift, k->sum_lo,
-                                  k->sum_hi);
+TERNC_INLINE int8_t ternc_block4_sum(const ternc_block4 *k, const ternc_residual *add,
+                                     uint32_t acc, int32_t m, int32_t c, const int8_t *r) {
+  return ternc_residual_sum(add, ternc_requant32(acc, m, c, k->shift, k->lo, k->hi), *r);
 }
 
 static TERNC_NOINLINE void ternc_block4_store_sums(const ternc_block4 *k, const int32_t *m,
                                                    const int32_t *c, uint32_t count,
                                                    const uint32_t *sums, int8_t *y, int8_t *y_2) {
   const int32_t *const end = m + count;
+  const ternc_residual add = *k->add;
   const int8_t *r = k->r + (y - k->y), *r_2 = y_2 != NULL ? k->r + (y_2 - k->y) : NULL;
   for (; m != end; m++, c++) {
-    *y++ = ternc_block4_sum(k, *sums++, *m, *c, r++);
-    if (y_2 != NULL) *y_2++ = ternc_block4_sum(k, *sums++, *m, *c, r_2++);
+    *y++ = ternc_block4_sum(k, &add, *sums++, *m, *c, r++);
+    if (y_2 != NULL) *y_2++ = ternc_block4_sum(k, &add, *sums++, *m, *c, r_2++);
   }
 }
 
@@ -43,7 +39,7 @@ TERNC_INLINE void ternc_block4_store(const ternc_block4 *k, const int32_t *m, co
                                      uint32_t count, const uint32_t *sums, int8_t *y, int8_t *y_2) {
   const uint32_t shift = k->shift;
   const int32_t lo = k->lo, hi = k->hi, *const end = m + count;
-  if (TERNC_RARE(k->r != NULL)) {
+  if (TERNC_RARE(k->add != NULL)) {
     ternc_block4_store_sums(k, m, c, count, sums, y, y_2);
     return;
   }

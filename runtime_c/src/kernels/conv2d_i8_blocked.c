@@ -11,26 +11,10 @@ static uint64_t taps_of(const blocked_args *a) {
 
 static ternc_status check_conv2d_i8_blocked(const ternc_op *op) {
   const blocked_args *a = (const blocked_args *)op->args;
-  if (!ternc_is_dim(a->n) || !ternc_is_dim(a->in_c) || !ternc_is_dim(a->out_c) ||
-      a->groups != 1 || a->up_h != 1 || a->up_w != 1 || !ternc_is_i8(a->x_zero) ||
-      !ternc_conv_axis_fits(a->in_h, a->kernel_h, a->stride_h, a->dilation_h, a->pad_top, 1,
-                            a->out_h) ||
-      !ternc_conv_axis_fits(a->in_w, a->kernel_w, a->stride_w, a->dilation_w, a->pad_left, 1,
-                            a->out_w) ||
-      !ternc_is_requant32(a->shift, a->lo, a->hi) || taps_of(a) > 0x7fffffffu ||
-      ternc_expect(op, a->x, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->in_h, a->in_w), a->in_c)) ||
-      ternc_expect(op, a->y, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->out_h, a->out_w), a->out_c)) ||
-      ternc_expect(op, a->m, TERNC_I32, a->out_c) || ternc_expect(op, a->c, TERNC_I32, a->out_c) ||
+  if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
+      taps_of(a) > 0x7fffffffu ||
       ternc_expect(op, a->w, TERNC_I8, ternc_mul_sat((a->out_c + 3) & ~3u, taps_of(a))) ||
       ternc_expect(op, a->scratch, TERNC_I8, 2 * taps_of(a))) {
-    return TERNC_E_OPERAND;
-  }
-  if (a->r != TERNC_NONE &&
-      (!ternc_is_requant32(a->sum_shift, a->sum_lo, a->sum_hi) ||
-       ternc_expect(op, a->r, TERNC_I8,
-                    ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->out_h, a->out_w), a->out_c)))) {
     return TERNC_E_OPERAND;
   }
   return TERNC_OK;
@@ -100,14 +84,9 @@ static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t e
   k.shift = a.shift;
   k.lo = a.lo;
   k.hi = a.hi;
+  k.add = a.r == TERNC_NONE ? NULL : TERNC_RESIDUAL_OF(&a);
   k.r = (const int8_t *)ternc_data(op, a.r);
   k.y = y;
-  k.y_m = a.y_m;
-  k.r_m = a.r_m;
-  k.sum_c = a.sum_c;
-  k.sum_lo = a.sum_lo;
-  k.sum_hi = a.sum_hi;
-  k.sum_shift = a.sum_shift;
   (void)begin; /* the scratch is one: the work does not divide */
   (void)end;
   for (image = 0; image < a.n; image++, x += (size_t)a.in_h * a.in_w * a.in_c) {

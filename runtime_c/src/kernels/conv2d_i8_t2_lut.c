@@ -59,26 +59,16 @@ static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
   const uint8_t *w;
   uint64_t count, i;
   lut_plan p;
-  if (!ternc_is_dim(a->n) || !ternc_is_dim(a->in_c) || !ternc_is_dim(a->out_c) ||
-      a->groups != 1 || a->up_h != 1 || a->up_w != 1 || !ternc_is_i8(a->x_zero) ||
-      !ternc_conv_axis_fits(a->in_h, a->kernel_h, a->stride_h, a->dilation_h, a->pad_top, 1,
-                            a->out_h) ||
-      !ternc_conv_axis_fits(a->in_w, a->kernel_w, a->stride_w, a->dilation_w, a->pad_left, 1,
-                            a->out_w) ||
+  if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
       (a->group != 3 && a->group != 4) || !ternc_is_dim(a->columns) ||
       !ternc_is_dim(a->split) || a->split > a->in_c || !ternc_is_dim(a->chunk) ||
-      a->kernel_h > 255 || a->kernel_w > 255 || a->dilation_h > 255 || a->dilation_w > 255 ||
-      a->stride_h > 255 || a->stride_w > 255 || !ternc_is_requant32(a->shift, a->lo, a->hi)) {
+      ((a->kernel_h | a->kernel_w | a->dilation_h | a->dilation_w | a->stride_h | a->stride_w) &
+       ~255u) != 0) {
     return TERNC_E_OPERAND;
   }
   p = plan_of(a);
   count = ternc_mul_sat((uint64_t)a->kernel_h * a->kernel_w * a->out_c, p.groups);
-  if (ternc_expect(op, a->x, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->in_h, a->in_w), a->in_c)) ||
-      ternc_expect(op, a->y, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->out_h, a->out_w), a->out_c)) ||
-      ternc_expect(op, a->m, TERNC_I32, a->out_c) || ternc_expect(op, a->c, TERNC_I32, a->out_c) ||
-      ternc_expect(op, a->w, TERNC_U8, count) ||
+  if (ternc_expect(op, a->w, TERNC_U8, count) ||
       ternc_expect(op, a->scratch, TERNC_I32, scratch_words(a, &p))) {
     return TERNC_E_OPERAND;
   }
@@ -159,23 +149,21 @@ static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t v
 
 /* Which outputs a row of sums makes: `count` in lane 0, `count_1` of them also in lane 1. */
 typedef struct {
+  ternc_lane_requant q;
   int8_t *y; /* lane 0's first */
   size_t lane_1;
-  const int32_t *m, *c;
   uint32_t count, count_1;
 } lut_outputs;
 
 /* Stores those of `channels` channels, from the bottom and the top halves of the sums, and steps
  * to the next channels. */
-static void store_lanes(const uint32_t *sums, uint32_t channels, lut_outputs *to,
-                        const lut_args *a) {
-  const ternc_lane_requant r = {to->m, to->c, a->shift, a->lo, a->hi, a->out_c};
+static void store_lanes(const uint32_t *sums, uint32_t channels, lut_outputs *to) {
   const uint32_t both = to->count_1, alone = to->count - both;
-  int8_t *const y = to->y, *const rest = y + both * r.step;
-  ternc_lane_store(&r, channels, sums, both, y, y + to->lane_1);
-  if (alone != 0) ternc_lane_store(&r, channels, sums + both, alone, rest, rest);
-  to->m += channels;
-  to->c += channels;
+  int8_t *const y = to->y, *const rest = y + both * to->q.step;
+  ternc_lane_store(&to->q, channels, sums, both, y, y + to->lane_1);
+  if (alone != 0) ternc_lane_store(&to->q, channels, sums + both, alone, rest, rest);
+  to->q.m += channels;
+  to->q.c += channels;
   to->y += channels;
 }
 
@@ -187,10 +175,11 @@ static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, uint32
   }
 }
 
-static TERNC_NOINLINE void store_wide(const uint32_t *wide, uint32_t count, int8_t *y,
-                                      const lut_args *a, int32_t m, int32_t c) {
-  for (; count > 0; count--, wide++, y += a->out_c) {
-    *y = (int8_t)ternc_requant32(*wide, m, c, a->shift, a->lo, a->hi);
+static TERNC_NOINLINE void store_wide(const ternc_lane_requant *q, const uint32_t *wide,
+                                      uint32_t count, int8_t *y) {
+  for (; count > 0; count--, wide++, y += q->step) {
+    const int32_t v = ternc_requant32(*wide, *q->m, *q->c, q->shift, q->lo, q->hi);
+    *y = q->add == NULL ? (int8_t)v : ternc_residual_sum(q->add, v, q->r[y - q->y]);
   }
 }
 
@@ -202,8 +191,8 @@ static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc
   const uint32_t *const runs = rows->runs;
   uint32_t *const sums = rows->sums, *const wide = sums + SUMS;
   uint32_t left, i, done;
-  to->m = (const int32_t *)ternc_data(op, a->m);
-  to->c = (const int32_t *)ternc_data(op, a->c);
+  to->q.m = (const int32_t *)ternc_data(op, a->m);
+  to->q.c = (const int32_t *)ternc_data(op, a->c);
   rows->codes = (const uint8_t *)ternc_data(op, a->w);
   if (total <= a->chunk) {
     rows->runs_end = runs + total;
@@ -211,7 +200,7 @@ static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc
       rows->channels = left < TERNC_LUT_CHANNELS ? left : TERNC_LUT_CHANNELS;
       ternc_lut_sum(rows, a->group);
       rows->codes += codes * rows->channels;
-      store_lanes(sums, rows->channels, to, a);
+      store_lanes(sums, rows->channels, to);
     }
     return;
   }
@@ -226,10 +215,10 @@ static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc
       add_wide(wide, sums, rows->columns);
       rows->codes += here * rows->groups;
     }
-    store_wide(wide, to->count, to->y, a, *to->m, *to->c);
-    store_wide(wide + TERNC_LUT_COLUMNS, to->count_1, to->y + to->lane_1, a, *to->m, *to->c);
-    to->m++;
-    to->c++;
+    store_wide(&to->q, wide, to->count, to->y);
+    store_wide(&to->q, wide + TERNC_LUT_COLUMNS, to->count_1, to->y + to->lane_1);
+    to->q.m++;
+    to->q.c++;
     to->y++;
   }
   rows->runs = runs;
@@ -264,6 +253,13 @@ static void strip(const lut_job *job, const ternc_op *op, uint32_t image, uint32
   uint32_t r, at, built = 0; /* rows below are in the ring, or no longer needed */
   ternc_lut_rows rows;
   lut_outputs to;
+  to.q.shift = a->shift;
+  to.q.lo = a->lo;
+  to.q.hi = a->hi;
+  to.q.step = a->out_c;
+  to.q.add = a->r == TERNC_NONE ? NULL : TERNC_RESIDUAL_OF(a);
+  to.q.r = (const int8_t *)ternc_data(op, a->r);
+  to.q.y = y;
   to.lane_1 = ((size_t)p->shift_h * a->out_w + p->shift_w) * a->out_c;
   rows.runs = runs;
   rows.sums = runs + p->runs;

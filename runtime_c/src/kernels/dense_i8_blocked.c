@@ -32,7 +32,7 @@ static void run_dense_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t en
   k.shift = a.shift;
   k.lo = a.lo;
   k.hi = a.hi;
-  k.r = NULL;
+  k.add = NULL;
   if (a.rows == 1) { /* a range of blocks */
     if (begin == end) return;
     k.m += 4 * begin;

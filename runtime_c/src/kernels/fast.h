@@ -54,6 +54,13 @@ TERNC_INLINE int32_t ternc_requant32(uint32_t acc, int32_t m, int32_t c, uint32_
   return ternc_clamp_rare(y, lo, hi);
 }
 
+/* The sum of a requantized value and a residual element, requantized as add_i8 does. */
+TERNC_INLINE int8_t ternc_residual_sum(const ternc_residual *k, int32_t v, int32_t r) {
+  const uint32_t sum = (uint32_t)v * (uint32_t)k->y_m + (uint32_t)r * (uint32_t)k->r_m;
+  return (int8_t)ternc_clamp_rare((int32_t)(sum + (uint32_t)k->sum_c) >> k->sum_shift, k->sum_lo,
+                                  k->sum_hi);
+}
+
 /* Upper half of a product: one instruction. */
 TERNC_INLINE uint32_t ternc_mulhu(uint32_t a, uint32_t b) {
   return (uint32_t)(((uint64_t)a * b) >> 32);

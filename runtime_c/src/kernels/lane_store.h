@@ -11,6 +11,8 @@ typedef struct {
   uint32_t shift;
   int32_t lo, hi;
   size_t step; /* from one column's outputs to the next's; those of a column follow each other */
+  const ternc_residual *add; /* NULL: none; else the element for the output at y + i is r + i */
+  const int8_t *r, *y;
 } ternc_lane_requant;
 
 /* Lane 1 first, because it goes to lane 0's place where it has no output. */
@@ -53,6 +55,23 @@ static TERNC_NOINLINE void ternc_lane_store_4(const ternc_lane_requant *r, const
   }
 }
 
+/* One channel with a residual, which may be where the results go: read before they are written. */
+static TERNC_NOINLINE void ternc_lane_store_sum(const ternc_lane_requant *r, const uint32_t *sums,
+                                                uint32_t count, int8_t *y0, int8_t *y1) {
+  const ternc_residual add = *r->add;
+  const uint32_t shift = r->shift, top = 0xffff0000u, *const end = sums + count;
+  const int32_t lo = r->lo, hi = r->hi;
+  const int8_t *r0 = r->r + (y0 - r->y), *r1 = r->r + (y1 - r->y);
+  const size_t step = r->step;
+  LANE_CONSTANTS(0)
+  for (; sums != end; sums++, y0 += step, y1 += step, r0 += step, r1 += step) {
+    const uint32_t both = *sums;
+    const int32_t element0 = *r0, element1 = *r1;
+    *y1 = ternc_residual_sum(&add, ternc_requant_lane(both & top, m0, c0, shift, lo, hi), element1);
+    *y0 = ternc_residual_sum(&add, ternc_requant_lane(both << 16, m0, c0, shift, lo, hi), element0);
+  }
+}
+
 #undef LANE_CONSTANTS
 #undef LANE_BOTH
 
@@ -61,12 +80,13 @@ static TERNC_NOINLINE void ternc_lane_store_4(const ternc_lane_requant *r, const
 static inline void ternc_lane_store(const ternc_lane_requant *r, uint32_t channels,
                                     const uint32_t *sums, uint32_t count, int8_t *y0, int8_t *y1) {
   ternc_lane_requant one = *r;
-  if (channels == 4) {
+  if (channels == 4 && r->add == NULL) {
     ternc_lane_store_4(r, sums, count, y0, y1);
     return;
   }
   for (; channels > 0; channels--, one.m++, one.c++, sums += TERNC_LANE_PITCH, y0++, y1++) {
-    ternc_lane_store_1(&one, sums, count, y0, y1);
+    if (r->add == NULL) ternc_lane_store_1(&one, sums, count, y0, y1);
+    else ternc_lane_store_sum(&one, sums, count, y0, y1);
   }
 }
 
