@@ -21,7 +21,7 @@ from ternc.quantize import pack_ternary
 
 DEFAULT_SCRATCH = 40 * 1024
 ADDING = frozenset({"conv2d_i8_blocked", "conv2d_i8_t2_lut"})  # kernels that can add a residual
-_SLABS = (64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
+_SLABS = (32, 64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
 LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of the kernels
 # Instructions of the plain kernels per multiply-accumulate, and per output.
 _PLAIN_OUTPUT = 65
@@ -93,7 +93,7 @@ def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> It
 
 def _dense_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
     out, inputs = codes.shape
-    for block in (8, 16):
+    for block in (4, 8, 16):
         tiles = -(-inputs // (4 * block))
         for slab in sorted({out, *(size for size in _SLABS if size < out)}):
             tables = -(-out // slab) * tiles * block * 108

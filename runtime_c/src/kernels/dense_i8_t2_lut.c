@@ -15,7 +15,8 @@ static ternc_status check_dense_i8_t2_lut(const ternc_op *op) {
   const uint8_t *w;
   uint64_t codes, i;
   if (!ternc_is_dim(args->rows) || !ternc_is_dim(args->in_features) ||
-      !ternc_is_dim(args->out_features) || (args->block != 8 && args->block != MOST) ||
+      !ternc_is_dim(args->out_features) ||
+      (args->block != 4 && args->block != 8 && args->block != MOST) ||
       args->slab == 0 || args->slab > args->out_features ||
       !ternc_is_requant32(args->shift, args->lo, args->hi)) {
     return TERNC_E_OPERAND;
@@ -90,7 +91,10 @@ TERNC_INLINE const uint8_t *add_tile(const uint32_t *t, const uint8_t *w, uint32
   for (; sums != end; sums++, w += block) {
     uint32_t sum = first ? start : *sums;
 #define LOOK(k) sum += *(const ternc_half *)(const void *)(middle + w[k] + ((k) - 8) * TABLE);
-    LOOK(0) LOOK(1) LOOK(2) LOOK(3) LOOK(4) LOOK(5) LOOK(6) LOOK(7)
+    LOOK(0) LOOK(1) LOOK(2) LOOK(3)
+    if (block >= 8) {
+      LOOK(4) LOOK(5) LOOK(6) LOOK(7)
+    }
     if (block == MOST) {
       LOOK(8) LOOK(9) LOOK(10) LOOK(11) LOOK(12) LOOK(13) LOOK(14) LOOK(15)
     }
@@ -120,7 +124,8 @@ static void run_dense_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t end
         build_tile(t, a.block, x + i * width, a.in_features - i * width);
         if (a.block == MOST && i > 0) w = add_tile(t, w, sums, count, MOST, 0, 0);
         else if (a.block == MOST) w = add_tile(t, w, sums, count, MOST, 1, start);
-        else w = add_tile(t, w, sums, count, 8, i == 0, start);
+        else if (a.block == 8) w = add_tile(t, w, sums, count, 8, i == 0, start);
+        else w = add_tile(t, w, sums, count, 4, i == 0, start);
       }
       for (i = 0; i < count; i++) {
         *y++ = (int8_t)ternc_requant32(sums[i], m[done + i], c[done + i], a.shift, a.lo, a.hi);
