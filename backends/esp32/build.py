@@ -48,9 +48,9 @@ def build(
         model: As `lower` takes it.
         diagnostics: Receives every problem.
         optimize: "size" lets the smallest arena that there is grow by an eighth, small ones
-            double by up to 4 KB and the smallest grow by 1 KB; "default" lets it grow to three and a half times, by
-            44 KB at most, and large ones double; "speed" lets it grow by 44 KB or double, and
-            generates code for ternary convolutions.
+            double by up to 4 KB and the smallest grow by 1 KB; "default" lets it grow to three and
+            a half times, by 44 KB at most, and large ones double; "speed" lets it grow by 44 KB or
+            double, and generates code for ternary convolutions.
         symbol: Prefix of generated C names.
         room: Bytes of RAM that the arena may take.
         fuse: See `lower`, as for the rest.

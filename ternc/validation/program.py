@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ternc.backends.esp32.decode import InvalidBlob, decode
 from ternc.backends.esp32.encode import encode
+from ternc.backends.esp32.in_place import in_place
 from ternc.backends.esp32.program import Program, Region, Tensor
-from ternc.backends.esp32.schedule import in_place
 from ternc.validation.checks import Check, Verdict
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ def lanes(numbers: Numbers) -> tuple[int, int]:
 
 
 def widths(numbers: Numbers) -> list[int]:
-    """Strip widths worth trying: 16 columns, about equal parts of a lane row, and the narrowest."""
+    """Strip widths worth trying: powers of 2 to 16, and about equal parts of a lane row."""
     _, width = lanes(numbers)
     parts = {-(-width // count) for count in (1, 2, 3, 4, -(-width // _MOST), -(-width // 8))}
     return sorted({min(width, most) for most in (_MOST, 8, 4, 2)} | parts, reverse=True)
