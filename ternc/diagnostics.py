@@ -55,6 +55,11 @@ CODES: Final[dict[str, str]] = {
     "TC0403": "an option is not valid",
     # 05xx: validation
     "TC0501": "the compiled model disagrees with onnxruntime",
+    # 06xx: emulation
+    "TC0601": "a tool is not installed",
+    "TC0602": "a tool does not work",
+    "TC0603": "the emulated program failed",
+    "TC0604": "the target cannot be emulated",
     # 09xx
     "TC0901": "internal error",
 }
