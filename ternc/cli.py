@@ -1,4 +1,4 @@
-"""The `ternc` command: compile, validate, inspect, targets, ops.
+"""The `ternc` command: compile, validate, bench, inspect, targets, ops.
 
 Data goes to stdout, messages and progress to stderr. Exit codes: 0 done, 1 the model cannot be
 compiled, 2 wrong usage, 3 it does not fit the target, 4 validation below its threshold, 70
@@ -19,7 +19,7 @@ from ternc import __version__, console, options
 from ternc.diagnostics import Diagnostic, Severity, TerncError, UsageError
 
 INTERNAL_ERROR: Final = 70
-COMMANDS: Final = ("validate", "inspect", "targets", "ops")  # files in ternc/commands/
+COMMANDS: Final = ("validate", "bench", "inspect", "targets", "ops")  # files in ternc/commands/
 _INTERRUPTED: Final = 130  # as the shell reports SIGINT
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ternc._engine import Model as Engine
     from ternc.backends.esp32.memory_plan import MemoryPlan
+    from ternc.emulation import EmulationResult
     from ternc.mixed_precision import MixedPrecision
 
 SUFFIXES = (".h", ".tern", ".onnx")
@@ -31,6 +32,8 @@ SUFFIXES = (".h", ".tern", ".onnx")
 @dataclass(slots=True)
 class CompiledModel:
     """A compiled model. `source` is the model as given, `model` what was lowered.
+
+    `emulation` is what the last `ternc.emulation.emulate` of it for its own target found.
 
     `host` is what runs on this machine when `program` holds generated code: the same answers by
     the runtime's own kernels.
@@ -47,6 +50,7 @@ class CompiledModel:
     folded: dict[str, str]
     mixed: MixedPrecision | None = None
     host: Program | None = None
+    emulation: EmulationResult | None = field(default=None, repr=False)
     _runner: Runner | None = field(default=None, repr=False)
 
     def run(

@@ -73,6 +73,17 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         help="run the model in onnxruntime before and after every pass")
 
 
+def add_emulation_options(parser: argparse._ActionsContainer) -> None:
+    """What every command that emulates takes."""
+    parser.add_argument("--toolchain", metavar="CC",
+                        help="a gcc for RISC-V, like riscv32-esp-elf-gcc; default clang of the "
+                        "ziglang package")
+    parser.add_argument("--emulator", choices=("unicorn", "qemu"), default="unicorn",
+                        help="qemu counts instructions, not their classes; default %(default)s")
+    parser.add_argument("--max-instructions", metavar="N", type=positive, default=None,
+                        help="stop a program that runs away; default ten thousand million")
+
+
 def add_messages(parser: argparse.ArgumentParser) -> None:
     """How much to print, and in which form."""
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")

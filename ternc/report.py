@@ -23,9 +23,12 @@ _NO_KERNEL_BYTES = "not measured: no compiler for the target was run"
 
 
 def report(compiled: CompiledModel) -> dict[str, Any]:
-    """Every figure of a compiled model as plain data, the same on every machine."""
+    """Every figure of a compiled model as plain data, the same on every machine.
+
+    After `ternc.emulation.emulate`, instructions, latency and kernel bytes are measured ones.
+    """
     program, plan, target = compiled.program, compiled.plan, compiled.target
-    latency = cost.estimate(program, target)
+    latency = latency_of(compiled)
     layers = _layers(compiled, latency)
     constants = {id(t): t for i in program.instructions for t in i.tensors(Kind.CONST)}
     constant_bytes = sum(tensor.nbytes for tensor in constants.values())
@@ -38,8 +41,7 @@ def report(compiled: CompiledModel) -> dict[str, Any]:
         "target": target.name,
         "flash_bytes": flash,
         "program_bytes": flash - min(flash, constant_bytes),
-        "kernel_bytes": None,
-        "kernel_bytes_reason": _NO_KERNEL_BYTES,
+        **_kernel_bytes(compiled),
         "kernels": [f"ternc_k_{name}" for name in kernel_names(program) if name not in own],
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
@@ -61,6 +63,22 @@ def report(compiled: CompiledModel) -> dict[str, Any]:
         "mixed_precision": None if compiled.mixed is None else compiled.mixed.to_dict(),
         "diagnostics": [item.to_json() for item in compiled.diagnostics],
     }
+
+
+def latency_of(compiled: CompiledModel) -> cost.Latency:
+    """Measured in the emulator where it ran, else the estimate."""
+    found = compiled.emulation
+    if found is None:
+        return cost.estimate(compiled.program, compiled.target)
+    counts = tuple(counts.instructions for _, counts in found.layers)
+    return cost.Latency(counts, found.latency_ms, found.latency_basis)
+
+
+def _kernel_bytes(compiled: CompiledModel) -> dict[str, Any]:
+    found = compiled.emulation
+    if found is None:
+        return {"kernel_bytes": None, "kernel_bytes_reason": _NO_KERNEL_BYTES}
+    return {"kernel_bytes": found.flash.kernels, "kernel_bytes_reason": found.basis}
 
 
 def _port(port: Any) -> dict[str, Any]:

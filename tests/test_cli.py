@@ -128,7 +128,7 @@ def test_verify_passes_finds_nothing_wrong(tmp_path: Path) -> None:
     ["{model}", "-o", "{out}.h", "{model}"],
     # What later versions may have is refused, not ignored.
     ["{model}", "-o", "{out}.h", "--ternarize=best"], ["{model}", "-o", "{out}.h", "-O", "fast"],
-    ["bench", "{model}", "--target", "esp32c3"],
+    ["bench", "{model}", "--target", "esp32c9"], ["bench", "{model}", "--target", "esp32"],
     ["validate"], ["validate", "{model}", "--samples", "0"], ["inspect"], ["targets", "x"],
 ])
 def test_wrong_arguments(arguments: list[str], model: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _EPILOG: Final = """\
 other commands (each with its own --help):
   ternc validate MODEL    check that a model deploys, fits, and answers as onnxruntime does
+  ternc bench MODEL       run it on an emulated RISC-V core: exact instructions, stack, flash
   ternc inspect FILE      report, disassembly and memory plan of a model, blob or header
   ternc targets           the chips, with the source of each figure
   ternc ops               the ONNX operators, and in which precision

@@ -25,6 +25,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--junit", metavar="FILE", type=Path,
                         help="write the checks as JUnit XML, for a CI system")
+    parser.add_argument("--emulate", action="store_true", help="also run the program on the "
+                        "emulated target and compare its bytes with this machine's")
+    options.add_emulation_options(parser)
     _add_limits(parser)
     options.add_compile_options(parser)
     options.add_messages(parser)
@@ -62,7 +65,9 @@ def run(parsed: argparse.Namespace) -> int:
     with console.progress("validating", sys.stderr, quiet=parsed.quiet) as progress:
         result = validate(
             parsed.model, data=parsed.data, labels=parsed.labels, samples=parsed.samples,
-            seed=parsed.seed, progress=progress, **limits, **options.compile_options(parsed))
+            seed=parsed.seed, emulate=parsed.emulate, toolchain=parsed.toolchain,
+            emulator=parsed.emulator, max_instructions=parsed.max_instructions,
+            progress=progress, **limits, **options.compile_options(parsed))
     if parsed.junit is not None:
         write_whole(parsed.junit, junit(result))
     if not parsed.quiet:

@@ -13,11 +13,12 @@ from ternc.emulation.emulate import (
     check_tools,
     emulate,
     emulate_bytes,
+    host_bytes,
 )
 from ternc.emulation.errors import EmulationError, ToolError
 from ternc.emulation.result import EmulationResult, Flash
 
 __all__ = [
     "EMULATORS", "MAX_INSTRUCTIONS", "EmulationError", "EmulationResult", "EmulatorName", "Flash",
-    "ToolError", "can_emulate", "check_tools", "emulate", "emulate_bytes",
+    "ToolError", "can_emulate", "check_tools", "emulate", "emulate_bytes", "host_bytes",
 ]

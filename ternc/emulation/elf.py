@@ -50,12 +50,14 @@ class Image:
         """The section called `name`; an empty one where the linker left it out."""
         return next((s for s in self.sections if s.name == name), Section(name, 0, 0, b""))
 
-    def function_at(self, address: int) -> str:
-        """The name of the function that holds an address, or the address."""
-        for name, (start, size) in self.symbols.items():
-            if start <= address < start + size:
-                return name
-        return f"0x{address:08x}"
+    def place(self, address: int) -> str:
+        """Where an address is, in words: in which function, or just the address."""
+        inside = any(s.data and s.address <= address < s.address + s.size for s in self.sections)
+        before = [(start, name) for name, (start, _) in self.symbols.items()
+                  if start <= address and not name.startswith(("$", "."))]  # no compiler's labels
+        if not inside or not before:
+            return f"at 0x{address:08x}"
+        return f"in {max(before)[1]} (0x{address:08x})"
 
 
 def read_elf(data: bytes) -> Image:

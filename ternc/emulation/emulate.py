@@ -50,11 +50,30 @@ def emulate(
         ToolError: A compiler or emulator is missing (TC0601) or does not work (TC0602).
         EmulationError: The program failed or did not end (TC0603).
     """
-    ports = _runs(model).inputs
-    samples = [b"".join(to_device(np.asarray(feed[port.name]).reshape(port.shape), port).tobytes()
-                        for port in ports) for feed in feeds]
-    return emulate_bytes(model, samples, target, toolchain=toolchain, emulator=emulator,
+    return emulate_bytes(model, [b"".join(_inputs(model, feed)) for feed in feeds], target,
+                         toolchain=toolchain, emulator=emulator,
                          max_instructions=max_instructions)
+
+
+def host_bytes(
+    model: CompiledModel | LoadedModel, feeds: Sequence[Feed]
+) -> tuple[tuple[bytes, ...], ...]:
+    """What this machine's runtime answers, for each sample the bytes of each output."""
+    runner = model.runner
+    runner.engine.reset()
+    answers = []
+    for feed in feeds:
+        for i, data in enumerate(_inputs(model, feed)):
+            runner.engine.write_input(i, data)
+        runner.engine.run()
+        answers.append(tuple(runner.engine.read_output(i) for i in range(len(runner.outputs))))
+    return tuple(answers)
+
+
+def _inputs(model: CompiledModel | LoadedModel, feed: Feed) -> list[bytes]:
+    """The bytes of each input."""
+    return [to_device(np.asarray(feed[port.name]).reshape(port.shape), port).tobytes()
+            for port in model.runner.inputs]
 
 
 def emulate_bytes(
@@ -64,6 +83,8 @@ def emulate_bytes(
 ) -> EmulationResult:
     """The same for the raw bytes of all inputs, one string for each sample."""
     assert samples
+    from ternc.compiled import CompiledModel
+
     chip = _chip(model, target)
     builder = builder_for(toolchain)
     program = _program(model)
@@ -80,7 +101,11 @@ def emulate_bytes(
         raise failed(f"the emulated runtime answered status {_signed(found.answer.status)} at "
                      f"sample {found.answer.done + 1}: {_message(found.answer.status)}",
                      "this is a bug in ternc: please report it with the model")
-    return _result(chip, f"{builder.compiler.basis(chip.isa)}; {version}", program, image, found)
+    basis = f"{builder.compiler.basis(chip.isa)}; {version}"
+    result = _result(chip, basis, program, image, found)
+    if isinstance(model, CompiledModel) and model.target == chip:
+        model.emulation = result
+    return result
 
 
 def check_tools(toolchain: str | None, emulator: EmulatorName) -> str:
@@ -109,11 +134,6 @@ def _chip(model: CompiledModel | LoadedModel, target: str | Target | None) -> Ta
             help="the estimate in the report covers it; or emulate for "
             f"{', '.join(cycles.MODELS)}"),))
     return chip
-
-
-def _runs(model: CompiledModel | LoadedModel) -> Any:
-    """What has the model's ports."""
-    return getattr(model, "program", None) or model.runner
 
 
 def _program(model: CompiledModel | LoadedModel) -> DeviceProgram:

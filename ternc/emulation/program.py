@@ -36,12 +36,13 @@ class DeviceProgram:
     scratch_bytes: int
     state_bytes: int
     slow_bytes: int
+    arena_bytes: int  # what load demands; the regions above are rounded up
     blob_bytes: int
     weight_bytes: int  # constants in the blob
 
     @property
-    def arena_bytes(self) -> int:
-        """What load demands."""
+    def fast_bytes(self) -> int:
+        """The arena as the header has it."""
         return self.scratch_bytes + self.state_bytes
 
 
@@ -66,7 +67,7 @@ def of_compiled(compiled: CompiledModel) -> DeviceProgram:
         output_bytes=tuple(port.tensor.nbytes for port in program.outputs),
         scratch_bytes=_round_up(size.get(Region.SCRATCH, 0)),
         state_bytes=_round_up(size.get(Region.STATE, 0)),
-        slow_bytes=_round_up(size.get(Region.SLOW, 0)),
+        slow_bytes=_round_up(size.get(Region.SLOW, 0)), arena_bytes=compiled.plan.arena_bytes,
         blob_bytes=len(compiled.blob), weight_bytes=sum(constants.values())))
 
 
@@ -96,7 +97,9 @@ def of_loaded(loaded: LoadedModel) -> DeviceProgram:
         header, kernels, tuple(layers),
         tuple(parsed.tensors[p.tensor].size for p in parsed.ports if not p.is_output),
         tuple(parsed.tensors[p.tensor].size for p in parsed.ports if p.is_output),
-        size[Region.SCRATCH], size[Region.STATE], size[Region.SLOW], len(loaded.blob),
+        size[Region.SCRATCH], size[Region.STATE], size[Region.SLOW],
+        parsed.region_bytes.get(Region.SCRATCH, 0) + parsed.region_bytes.get(Region.STATE, 0),
+        len(loaded.blob),
         sum(t.size for t in parsed.tensors if t.region is Region.CONSTANT)))
 
 
@@ -107,7 +110,7 @@ def _round_up(size: int) -> int:
 def _checked(program: DeviceProgram) -> DeviceProgram:
     """The program, if the emulated machine has the memory that it wants."""
     for what, needed, most in (
-            ("arena", program.arena_bytes, memory.ARENA_BYTES),
+            ("arena", program.fast_bytes, memory.ARENA_BYTES),
             ("slow scratch", program.slow_bytes, memory.SLOW_BYTES),
             ("program", program.blob_bytes, memory.FLASH_BYTES // 2)):
         if needed > most:
@@ -135,7 +138,7 @@ def _blob_header(blob: bytes, kernels: tuple[str, ...], scratch: int, state: int
 
 def linker_script(program: DeviceProgram) -> str:
     """Where the linker places it; see `memory`."""
-    arena = memory.ARENA + -program.arena_bytes % memory.PAGE
+    arena = memory.ARENA + -program.fast_bytes % memory.PAGE
     slow = memory.SLOW + -program.slow_bytes % memory.PAGE
     return _LINKER % {
         "flash": memory.FLASH, "flash_bytes": memory.FLASH_BYTES, "data": memory.DATA,

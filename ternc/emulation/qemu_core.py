@@ -16,7 +16,8 @@ from ternc.emulation.elf import Image
 from ternc.emulation.errors import broken, failed, missing
 
 COMMAND: Final = "qemu-system-riscv32"
-_SLOWEST: Final = 5e6  # instructions a second, for the time limit
+_PATIENCE = 30.0  # seconds, to which comes the time that the instructions may take
+_SLOWEST: Final = 5e6  # instructions a second
 _AROUND_RUN: Final = 2  # the counter's own reading and the call, between the outer marks
 
 
@@ -60,7 +61,7 @@ def run(elf: bytes, image: Image, exchange: memory.Exchange, *, limit: int) -> E
                 "-semihosting-config", "enable=on,target=native", "-kernel", "model.elf",
                 "-device", f"loader,file=exchange.bin,addr={memory.EXCHANGE:#x},force-raw=on",
             ], cwd=folder, capture_output=True, text=True, check=False,
-                timeout=30 + limit / _SLOWEST, stdin=subprocess.DEVNULL)  # fmt: skip
+                timeout=_PATIENCE + limit / _SLOWEST, stdin=subprocess.DEVNULL)  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise failed(f"the program did not end within {error.timeout:.0f} seconds",
                          "a higher limit is --max-instructions N") from None
@@ -70,7 +71,7 @@ def run(elf: bytes, image: Image, exchange: memory.Exchange, *, limit: int) -> E
         answer = exchange.unpack(result.read_bytes())
     if answer.status == memory.TRAPPED:
         at, cause = answer.trap
-        raise failed(f"the program trapped in {image.function_at(at)} (RISC-V cause {cause})")
+        raise failed(f"the program trapped {image.place(at)} (RISC-V cause {cause})")
     return Emulated(answer, tuple(_run_of(marks, _mark_length(image)) for marks in answer.marks))
 
 

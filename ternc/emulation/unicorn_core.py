@@ -101,7 +101,7 @@ class _Core:
         machine.mem_map(memory.FLASH, memory.FLASH_BYTES,
                         unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
         machine.mem_map(memory.STACK, memory.STACK_BYTES + memory.DATA_BYTES, ram)
-        machine.mem_map(memory.ARENA, memory.pages(program.arena_bytes), ram)
+        machine.mem_map(memory.ARENA, memory.pages(program.fast_bytes), ram)
         machine.mem_map(memory.SLOW, memory.pages(program.slow_bytes), ram)
         machine.mem_map(memory.EXCHANGE, memory.pages(self._exchange.size), ram)
         for segment in self._image.segments:
@@ -152,20 +152,20 @@ class _Core:
         try:
             self._machine.emu_start(self._image.entry, self._image.address("ternc_finish"))
         except self._unicorn.UcError as error:
-            raise failed(f"the program stopped in {self._where()}: {error}",
+            raise failed(f"the program stopped {self._where()}: {error}",
                          "this is a bug in ternc or a limit of the emulator: please report it "
                          "with the model") from None
         if self._counter.outside:
-            raise failed(f"the program left its code, to {self._where()}")
+            raise failed(f"the program left its code, {self._where()}")
         if self._counter.instructions > self._limit:
-            raise failed(f"the program was stopped after {self._limit:,} instructions, in "
+            raise failed(f"the program was stopped after {self._limit:,} instructions, "
                          f"{self._where()}", "a higher limit is --max-instructions N")
         data = bytes(self._machine.mem_read(memory.EXCHANGE, self._exchange.size))
         return Emulated(self._exchange.unpack(data), tuple(self._runs))
 
     def _where(self) -> str:
         counter = import_module("unicorn.riscv_const").UC_RISCV_REG_PC
-        return self._image.function_at(self._machine.reg_read(counter))
+        return self._image.place(self._machine.reg_read(counter))
 
 
 def _kinds_of(image: Image) -> npt.NDArray[np.uint8]:

@@ -35,21 +35,21 @@ def _fits(name: str, needed: int, available: int, notes: tuple[str, ...]) -> Che
 
 
 def thresholds(compiled: CompiledModel, limits: Limits) -> list[Check]:
-    """The user's own limits on memory and time, and the latency with its basis."""
+    """The user's own limits on memory."""
     checks = []
     for name, needed, limit in (("arena", compiled.plan.arena_bytes, limits.max_arena),
                                 ("flash", compiled.flash_bytes, limits.max_flash)):
         if limit is not None:
             checks.append(Check(name, held(needed <= limit),
                                 f"{needed:,} bytes, limit {limit:,}", needed, limit))
-    return [*checks, latency(compiled, limits)]
+    return checks
 
 
 def latency(compiled: CompiledModel, limits: Limits) -> Check:
-    """The time of one run and its basis."""
-    from ternc.backends.esp32 import cost
+    """The time of one run and its basis: measured instructions, or an estimate."""
+    from ternc.report import latency_of
 
-    time = cost.estimate(compiled.program, compiled.target)
+    time = latency_of(compiled)
     limit = limits.max_latency_ms
     if time.milliseconds is None:
         verdict = Verdict.INFORMATION if limit is None else Verdict.SKIPPED
@@ -60,12 +60,13 @@ def latency(compiled: CompiledModel, limits: Limits) -> Check:
                  f"{time.milliseconds:.3g} ms{said}; {time.basis}", time.milliseconds, limit)
 
 
-def stack(measured: int | None, limits: Limits) -> Check:
+def stack(compiled: CompiledModel, limits: Limits) -> Check:
     """The deepest stack of one run, measured where the program was emulated."""
     limit = MAIN_TASK_STACK if limits.max_stack is None else limits.max_stack
-    if measured is None:
+    if compiled.emulation is None:
         return Check("stack", Verdict.SKIPPED, "not measured: it needs the emulator (--emulate)",
                      None, limit)
+    measured = compiled.emulation.stack_bytes
     return Check("stack", held(measured <= limit),
                  f"{measured:,} of {limit:,} bytes of a task's stack", measured, limit,
                  stage=Stage.FITS)

@@ -14,6 +14,7 @@ from ternc.validation.accuracy import accuracy
 from ternc.validation.along import along
 from ternc.validation.checks import Check, Report, Verdict
 from ternc.validation.data import feeds
+from ternc.validation.emulated import Emulation, emulated
 from ternc.validation.evidence import gather
 from ternc.validation.layers import layers
 from ternc.validation.limits import Limits, taken_from
@@ -26,6 +27,7 @@ from ternc.validation.whole import whole
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
+    from ternc.emulation import EmulatorName
     from ternc.feeds import Data
     from ternc.frontend import Source
 
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 def validate(
     model: Source | CompiledModel, target: str = "esp32", data: Data | None = None, *,
     labels: str | os.PathLike[str] | npt.ArrayLike | None = None, samples: int | None = None,
-    seed: int = 0, progress: Callable[[int, int | None], None] | None = None, **options: Any,
+    seed: int = 0, emulate: bool = False, toolchain: str | None = None,
+    emulator: EmulatorName = "unicorn", max_instructions: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None, **options: Any,
 ) -> Report:
     """Compiles a model and compares it with onnxruntime.
 
@@ -52,17 +56,24 @@ def validate(
         samples: how many to run; default all of the data, or 32 of noise. At most 64 of them are
             looked at in detail.
         seed: of the noise.
+        emulate: also run the program on the emulated target, as `ternc.emulation.emulate` does,
+            and compare its bytes with those of this machine.
+        toolchain: see `ternc.emulation.emulate`, as for the next two.
+        emulator: see there.
+        max_instructions: see there.
         progress: called with (samples done, samples in all).
         **options: those of `ternc.compile`, and the limits: fields of `ternc.validation.Limits`.
 
     Raises:
         UsageError: an option is not valid.
         CompileError: the data does not fit the model.
+        ToolError: a compiler or emulator is missing.
     """
     from ternc.backends.esp32.targets import target_named
     from ternc.compiled import CompiledModel
 
     limits = taken_from(options)
+    emulation = Emulation(toolchain, emulator, max_instructions) if emulate else None
     options.pop("check_fit", None)
     ram, flash = options.pop("ram", None), options.pop("flash", None)
     if isinstance(model, CompiledModel):
@@ -77,7 +88,7 @@ def validate(
     front = front_model(made)
     weight_checks, weight_results = weights(made, front)
     static = [*compiles(made), *weight_checks, *memory.fits(made, ram, flash),
-              *memory.thresholds(made, limits), memory.stack(None, limits), *program(made)]
+              *memory.thresholds(made, limits), *program(made)]
     diagnostics = tuple(made.diagnostics)
     if any(check.failed and check.name == "program" for check in static):
         skipped = Check("agreement", Verdict.SKIPPED, "there is no program to run")
@@ -88,7 +99,8 @@ def validate(
     along_checks, tensors = along(seen, limits)
     range_checks, found_ranges = ranges(seen, limits)
     dynamic = [*passes(seen, front), *layer_checks, *along_checks, *whole(seen, limits),
-               *accuracy(seen, limits), *range_checks]
+               *accuracy(seen, limits), *range_checks, *emulated(made, seen, emulation),
+               memory.latency(made, limits), memory.stack(made, limits)]
     return Report(name, chip.name, (*static, *dynamic), diagnostics, weight_results,
                   layer_results, tensors, found_ranges)
 
