@@ -99,6 +99,7 @@ _CELLS = f"h0:I c0:I y:O h_last:O c_last:O scratch:s {_SEQUENCE}"
 _FLOATS = "x:i w:c r:c b:C"
 _SCALED = "x:i w:c r:c m_w:c m_r:c b:C"
 _INTEGERS = "x:i w:c r:c m_w:c m_r:c c:c"
+_LOOKED_UP = "x:i w:c k:c"
 _OUT = "shift:u out_m:j out_c:j out_shift:u lo:j hi:j"
 _AXIS = "outer:u n:u inner:u"
 
@@ -252,6 +253,8 @@ OPCODES: tuple[Opcode, ...] = (
     # are 0, biases one per row. In integers: states are int16, h with 15 fraction bits; a gate is
     # g = (w.x*m_w[row] + r.h*m_r[row] + (c[row] << 16)) >> (16 + shift), with 16 fraction bits,
     # through ternc_sigmoid_q15 or ternc_tanh_q15; y = requant(h) with out_m, out_c, out_shift.
+    # Ternary weights: g = (w.x*m_w[row] + ((r.h'*m_r[row]) >> 16) + c[row]) >> shift with h' = h
+    # in units of 1/8191, (h*8191 + 2^14) >> 15.
     Opcode(0x60, "lstm_f32", _operands(f"{_FLOATS} {_CELLS}"),
            "LSTM, gates i, o, f, c, all float32"),
     Opcode(0x61, "lstm_f32_w8", _operands(f"{_SCALED} {_CELLS}"),
@@ -273,15 +276,18 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x69, "lstm_i8", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
            "LSTM in integers, int8 weights, int8 x and y; cells carry cell_bits fraction bits"),
     Opcode(0x6A, "lstm_i8_t2", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
-           "LSTM in integers, ternary weights, int8 x and y; cells carry cell_bits fraction bits"),
+           "LSTM in integers, ternary weights, int8 x and y; cells carry cell_bits fraction bits",
+           revision=2),
     Opcode(0x6B, "gru_i8", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
            "GRU in integers, int8 weights, int8 x and y, c [z, r, n of x, n of h]"),
     Opcode(0x6C, "gru_i8_t2", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
-           "GRU in integers, ternary weights, int8 x and y, c [z, r, n of x, n of h]"),
+           "GRU in integers, ternary weights, int8 x and y, c [z, r, n of x, n of h]",
+           revision=2),
     Opcode(0x6D, "rnn_i8", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
            "RNN in integers, int8 weights, int8 x and y"),
     Opcode(0x6E, "rnn_i8_t2", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
-           "RNN in integers, ternary weights, int8 x and y"),
+           "RNN in integers, ternary weights, int8 x and y",
+           revision=2),
     Opcode(0x6F, "rescale", _operands(f"x:i y:o count:u m:j c:j {_REQUANT}"),
            "y = requant(x) with scalar m and c; x and y int8 or int16"),
     # Dynamic int8: the scale is found at run time. The layer between the two is conv2d_i8f or
@@ -334,6 +340,18 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x9A, "convert_i16", _operands("x:i y:o count:u scale:f lo:j hi:j"),
            "x float32: y = clamp(round_half_even(x / scale), lo, hi), int16, NaN gives 0; or x "
            "int16: y = x*scale, float32"),
+    # Recurrent layers by look-up: the bytes of 0x6a, 0x6c and 0x6e. w [directions][gate]
+    # [ceil(hidden/4)][table][4], x's tables and then h's, an even number of either; k
+    # [directions], for each gate and block of four rows 4 m_w, 4 m_r << (16 - h_shift) and 4 c;
+    # then what h adds to n.
+    Opcode(0xB0, "lstm_i8_t2_lut",
+           _operands(f"{_LOOKED_UP} {_CELLS} {_OUT} h_shift:u cell_bits:u"),
+           "lstm_i8_t2; w: a byte selects a sum of 4 inputs or states"),
+    Opcode(0xB1, "gru_i8_t2_lut",
+           _operands(f"{_LOOKED_UP} {_STATES} {_OUT} h_shift:u linear_before_reset:u"),
+           "gru_i8_t2; w: a byte selects a sum of 4 inputs or states"),
+    Opcode(0xB2, "rnn_i8_t2_lut", _operands(f"{_LOOKED_UP} {_STATES} {_OUT} h_shift:u"),
+           "rnn_i8_t2; w: a byte selects a sum of 4 inputs or states"),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

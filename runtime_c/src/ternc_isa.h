@@ -67,11 +67,11 @@
   X(0x67, rnn_f32_w8, 1, 17, "iccccCIOOsuuuuuuu") \
   X(0x68, rnn_f32_t2, 1, 17, "iccccCIOOsuuuuuuu") \
   X(0x69, lstm_i8, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
-  X(0x6a, lstm_i8_t2, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
+  X(0x6a, lstm_i8_t2, 2, 25, "icccccIIOOOsuuuuuuujjujju") \
   X(0x6b, gru_i8, 1, 23, "icccccIOOsuuuuuuujjujju") \
-  X(0x6c, gru_i8_t2, 1, 23, "icccccIOOsuuuuuuujjujju") \
+  X(0x6c, gru_i8_t2, 2, 23, "icccccIOOsuuuuuuujjujju") \
   X(0x6d, rnn_i8, 1, 22, "icccccIOOsuuuuuuujjujj") \
-  X(0x6e, rnn_i8_t2, 1, 22, "icccccIOOsuuuuuuujjujj") \
+  X(0x6e, rnn_i8_t2, 2, 22, "icccccIOOsuuuuuuujjujj") \
   X(0x6f, rescale, 1, 8, "ioujjujj") \
   X(0x70, absmax_i8, 1, 10, "ioouuffjju") \
   X(0x71, scale_rows_f32, 1, 9, "iiCouuuff") \
@@ -84,7 +84,10 @@
   X(0x90, conv2d_i16, 1, 27, "icCccouuuuuuuuuuuuujjuuuujj") \
   X(0x91, conv2d_i16_t2, 1, 26, "icccouuuuuuuuuuuuujjuuuujj") \
   X(0x92, dense_i16, 1, 12, "icCccouuuujj") \
-  X(0x9a, convert_i16, 1, 6, "ioufjj")
+  X(0x9a, convert_i16, 1, 6, "ioufjj") \
+  X(0xb0, lstm_i8_t2_lut, 1, 23, "iccIIOOOsuuuuuuujjujjuu") \
+  X(0xb1, gru_i8_t2_lut, 1, 21, "iccIOOsuuuuuuujjujjuu") \
+  X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju")
 
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
@@ -1571,6 +1574,82 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_convert_i16_args;
+
+/* lstm_i8_t2; w: a byte selects a sum of 4 inputs or states */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t k;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t h_shift;
+  uint32_t cell_bits;
+} ternc_lstm_i8_t2_lut_args;
+
+/* gru_i8_t2; w: a byte selects a sum of 4 inputs or states */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t k;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t h_shift;
+  uint32_t linear_before_reset;
+} ternc_gru_i8_t2_lut_args;
+
+/* rnn_i8_t2; w: a byte selects a sum of 4 inputs or states */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t k;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t h_shift;
+} ternc_rnn_i8_t2_lut_args;
 
 /* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
 typedef struct {

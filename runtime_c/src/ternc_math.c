@@ -4,6 +4,7 @@
  * by tests/runtime/test_math.py against double precision. */
 #include "ternc_math.h"
 
+#include "kernels/gates.h"
 #include "ternc_arith.h"
 
 #define NOT_A_NUMBER ternc_bits_float(0x7fc00000u)
@@ -231,8 +232,7 @@ float ternc_powf(float x, float y) {
   return sign * (float)exp2_of(v);
 }
 
-/* min(round(2^15 tanh(i/32)), 32767). */
-static const int16_t tanh_steps[257] = {
+const int16_t ternc_tanh_steps[257] = {
   0, 1024, 2045, 3063, 4075, 5079, 6073, 7056, 8025, 8980, 9919, 10840,
   11743, 12625, 13486, 14326, 15143, 15936, 16706, 17452, 18173, 18870, 19542, 20189,
   20813, 21411, 21986, 22538, 23066, 23571, 24054, 24516, 24956, 25376, 25776, 26157,
@@ -257,20 +257,6 @@ static const int16_t tanh_steps[257] = {
   32767, 32767, 32767, 32767, 32767,
 };
 
-/* Between two entries the chord is at most 2^-10/8 * 0.77 away; with the roundings and the cap at
- * 32767, |error| <= 4 of 2^-15 (1.2e-4), found for every x. */
-int32_t ternc_tanh_q15(int32_t x) {
-  const uint32_t a = x < 0 ? 0u - (uint32_t)x : (uint32_t)x;
-  const uint32_t step = a >> 11;
-  int32_t low, y = 32767;
-  if (step < 256) {
-    low = tanh_steps[step];
-    y = low + (((tanh_steps[step + 1] - low) * (int32_t)(a & 2047u) + 1024) >> 11);
-  }
-  return x < 0 ? -y : y;
-}
+int32_t ternc_tanh_q15(int32_t x) { return ternc_tanh_gate(x); }
 
-/* (1 + tanh(x/2)) / 2. |error| <= 3 of 2^-15 (9.2e-5), found for every x. */
-int32_t ternc_sigmoid_q15(int32_t x) {
-  return (ternc_tanh_q15(x >> 1) + 32768) >> 1;
-}
+int32_t ternc_sigmoid_q15(int32_t x) { return ternc_sigmoid_gate(x); }

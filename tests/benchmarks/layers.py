@@ -28,6 +28,7 @@ class Layer:
     group: int = 1
     ternary: bool = True
     speed_goal: float = 0.0  # with -O speed, where that generates code for the layer
+    cell: str = ""  # recurrent: x is [steps, 1, inputs], w [gates * hidden, inputs + hidden]
 
 
 LAYERS = (
@@ -48,6 +49,11 @@ LAYERS = (
     Layer("int8 Dense 640->128", (1, 640), (128, 640), 4.0, 8.0, ternary=False),
     Layer("int8 Depthwise 3x3 64 @25x5", (1, 64, 25, 5), (64, 1, 3, 3), 6.2, 8.0, (1, 1, 1, 1),
           group=64, ternary=False),
+    Layer("LSTM 8->32, 50 steps", (50, 1, 8), (128, 40), 2.5, 2.1, cell="LSTM"),
+    Layer("GRU 8->32, 50 steps", (50, 1, 8), (96, 40), 2.8, 2.1, cell="GRU"),
+    Layer("RNN 8->32, 50 steps", (50, 1, 8), (32, 40), 3.5, 2.1, cell="RNN"),
+    Layer("int8 LSTM 8->32, 50 steps", (50, 1, 8), (128, 40), 6.0, 8.0, ternary=False,
+          cell="LSTM"),
 )  # fmt: skip
 
 
@@ -58,6 +64,25 @@ def weights_of(layer: Layer, rng: np.random.Generator) -> Array:
     return rng.integers(-127, 128, layer.w).astype(np.int8)
 
 
+def _recurrent(layer: Layer, codes: Array, constants: dict[str, Any]) -> list[onnx.NodeProto]:
+    """The layer's nodes; its weights become those of W and of R, its output range that of h."""
+    inputs, rows = layer.x[2], layer.w[0]
+    hidden = layer.w[1] - inputs
+    scales = constants.pop("ws") * 0.2 / _W_SCALE / (1 if layer.ternary else 74)
+    bias = np.concatenate([constants["b"], np.zeros(rows, np.float32)])
+    constants |= {
+        "w": codes[None, :, :inputs], "r": codes[None, :, inputs:], "ws": scales, "b": bias[None],
+        "ys": np.float32(1 / 128), "yz": np.int8(0),
+    }  # fmt: skip
+    attributes: dict[str, Any] = {"linear_before_reset": 1} if layer.cell == "GRU" else {}
+    return [
+        helper.make_node("DequantizeLinear", ["w", "ws"], ["wr"], "weights", axis=1),
+        helper.make_node("DequantizeLinear", ["r", "ws"], ["rr"], "recurrent weights", axis=1),
+        helper.make_node(layer.cell, ["xr", "wr", "rr", "b"], ["y0"], "layer", hidden_size=hidden,
+                         **attributes),
+    ]
+
+
 def model_of(layer: Layer) -> onnx.ModelProto:
     """The layer between QuantizeLinear and DequantizeLinear, with bias and channel scales."""
     rng = np.random.default_rng(1)
@@ -65,7 +90,7 @@ def model_of(layer: Layer) -> onnx.ModelProto:
     outputs, fan = layer.w[0], int(np.prod(layer.w[1:]))
     spread = 74.0 * np.sqrt(fan * float(np.mean(codes.astype(np.float64) ** 2)))
     scales = (_W_SCALE * rng.uniform(0.5, 1.5, outputs)).astype(np.float32)
-    constants = {
+    constants: dict[str, Any] = {
         "xs": np.float32(_X_SCALE), "xz": np.int8(_X_ZERO), "w": codes, "ws": scales,
         "b": (rng.normal(size=outputs) * _X_SCALE * _W_SCALE * 50).astype(np.float32),
         "ys": np.float32(_X_SCALE * _W_SCALE * spread / 40), "yz": np.int8(_Y_ZERO),
@@ -75,7 +100,9 @@ def model_of(layer: Layer) -> onnx.ModelProto:
         helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["xr"], "dequantize"),
         helper.make_node("DequantizeLinear", ["w", "ws"], ["wr"], "weights", axis=0),
     ]
-    if len(layer.w) == 2:
+    if layer.cell:
+        nodes[2:] = _recurrent(layer, codes, constants)
+    elif len(layer.w) == 2:
         nodes.append(helper.make_node("Gemm", ["xr", "wr", "b"], ["y0"], "layer", transB=1))
     else:
         attributes: dict[str, Any] = {"group": layer.group, "kernel_shape": layer.w[2:]}

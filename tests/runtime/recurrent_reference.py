@@ -94,11 +94,19 @@ class Constants:
     out_shift: int
     lo: int
     hi: int
+    ternary: bool = False
 
+    def gate(self, x: Array, m_w: Array, h: Array, m_r: Array, c: Array) -> Array:
+        """The input of a gate, with 16 fraction bits."""
+        if self.ternary:
+            sums = (x * m_w + (h * m_r >> 16) + c) >> self.shift
+        else:
+            sums = (x * m_w + h * m_r + (c << 16)) >> (16 + self.shift)
+        return np.asarray(np.clip(sums, -FAR, FAR))
 
-def _gate(x: Array, m_w: Array, h: Array, m_r: Array, c: Array, shift: int) -> Array:
-    gate: Array = np.clip((x * m_w + h * m_r + (c << 16)) >> (16 + shift), -FAR, FAR)
-    return gate
+    def operand(self, h: Array) -> Array:
+        """A state as the weights multiply it."""
+        return np.asarray((h * 8191 + 16384) >> 15 if self.ternary else h)
 
 
 def integer_layer(cell: str, sizes: Sizes, x: Array, w: Array, r: Array, k: Constants, h0: Array,
@@ -113,8 +121,8 @@ def integer_layer(cell: str, sizes: Sizes, x: Array, w: Array, r: Array, k: Cons
         for s in range(sizes.batch):
             h, c = h_last[s, d], c_last[s, d]
             for t in sizes.order(d):
-                from_x, from_h = w[d] @ x[t, s], r[d] @ h
-                both = _gate(from_x, m_w, from_h, m_r, b[: len(m_w)], k.shift)
+                from_x, from_h = w[d] @ x[t, s], r[d] @ k.operand(h)
+                both = k.gate(from_x, m_w, from_h, m_r, b[: len(m_w)])
                 if cell == "lstm":
                     i, o, f = sigmoid_q15(both[: 3 * n]).reshape(3, n)
                     added = i * tanh_q15(both[3 * n :]) >> (15 - cell_bits)
@@ -125,13 +133,13 @@ def integer_layer(cell: str, sizes: Sizes, x: Array, w: Array, r: Array, k: Cons
                     last = slice(2 * n, 3 * n)
                     if before_reset:
                         zero = np.zeros(n, np.int64)
-                        inner = _gate(zero, zero, from_h[last], m_r[last], b[3 * n :], k.shift)
-                        g = _gate(from_x[last], m_w[last], zero, zero, b[last], k.shift)
+                        inner = k.gate(zero, zero, from_h[last], m_r[last], b[3 * n :])
+                        g = k.gate(from_x[last], m_w[last], zero, zero, b[last])
                         g = g + ((reset * inner + 16384) >> 15)
                     else:
                         reset_h = (reset * h + 16384) >> 15
-                        g = _gate(from_x[last], m_w[last], r[d][last] @ reset_h, m_r[last],
-                                  b[last], k.shift)
+                        g = k.gate(from_x[last], m_w[last], r[d][last] @ k.operand(reset_h),
+                                   m_r[last], b[last])
                     h = ((32768 - z) * tanh_q15(g) + z * h + 16384) >> 15
                 else:
                     h = tanh_q15(both)

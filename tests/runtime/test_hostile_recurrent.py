@@ -9,15 +9,17 @@ from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS, Kind
 from tests.runtime.harness import Array, Call, Number, Refused, call
 
 _NAMES = [f"{cell}_{form}" for cell in ("lstm", "gru", "rnn")
-          for form in ("f32", "f32_w8", "f32_t2", "i8", "i8_t2")]
+          for form in ("f32", "f32_w8", "f32_t2", "i8", "i8_t2", "i8_t2_lut")]
 _EXTREMES = (0, 2**31 - 1, 2**31, 2**32 - 1, 2**16, 2**24, 2**24 + 1, 2**28, 255)
 
 
 def _type(name: str, operand: str) -> type:
     """The element type that the kernel wants."""
     integer = "_i8" in name
+    if name.endswith("lut") and operand in ("k", "scratch"):
+        return np.int32
     if operand in ("w", "r"):
-        if name.endswith("t2"):
+        if "t2" in name:
             return np.uint8
         return np.float32 if name.endswith("f32") else np.int8
     if operand in ("x", "y"):
@@ -25,6 +27,14 @@ def _type(name: str, operand: str) -> type:
     if operand in ("m_w", "m_r", "b", "c"):
         return np.int32 if integer else np.float32
     return np.int16 if integer else np.float32
+
+
+def _filled(rng: np.random.Generator, name: str, operand: str, size: int) -> Array:
+    """Random bytes; of a look-up, whose scratch holds tables, more, and codes that select."""
+    if not name.endswith("lut"):
+        return rng.integers(0, 256, size, np.uint8).view(_type(name, operand))
+    filled = rng.integers(0, 256, 8 * size, np.uint8)
+    return filled % 82 * 2 if operand == "w" else filled.view(_type(name, operand))
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -38,7 +48,7 @@ def test_accepted_operands_stay_inside(name: str) -> None:
             if operand.kind in TENSOR_KINDS:
                 dtype = np.dtype(_type(name, operand.name))
                 size = int(rng.integers(20, 300)) * dtype.itemsize
-                filled = rng.integers(0, 256, size, np.uint8).view(dtype)
+                filled = _filled(rng, name, operand.name, size)
                 tensors[operand.name] = None if operand.optional and rng.random() < 0.3 else filled
             elif rng.random() < (0.0, 0.02, 0.05)[attempt % 3]:
                 value = int(rng.choice(_EXTREMES))
@@ -67,7 +77,7 @@ def test_everything_in_one_place(name: str) -> None:
     names = {operand.name: operand for operand in BY_NAME[name].operands}
     numbers = {key: value for key, value in numbers.items() if key in names}
     tensors: dict[str, Array | None] = {
-        key: rng.integers(0, 256, 400, np.uint8).view(_type(name, key))
+        key: _filled(rng, name, key, 400)
         for key, operand in names.items() if operand.kind in TENSOR_KINDS}
     alias: dict[str, str] = {key: "h0" for key in names if key in ("h_last", "c_last", "scratch")}
     it = Call(name, tensors, numbers, alias)

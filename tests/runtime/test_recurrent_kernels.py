@@ -48,12 +48,13 @@ def _numbers(cell: str, sizes: Sizes) -> dict[str, int]:
             "hidden": sizes.hidden, "directions": sizes.directions, "reverse": sizes.reverse}
 
 
-def _tensors(cell: str, sizes: Sizes, dtype: Any, state: Any) -> dict[str, Array | None]:
+def _tensors(cell: str, sizes: Sizes, dtype: Any, state: Any,
+             more: int = 0) -> dict[str, Array | None]:
     """The outputs and the scratch."""
     states = (sizes.batch, sizes.directions, sizes.hidden)
     made: dict[str, Array | None] = {
         "y": np.zeros((sizes.steps, *states), dtype), "h_last": np.zeros(states, state),
-        "scratch": np.zeros((SCRATCH[cell], *states), state),
+        "scratch": np.zeros((SCRATCH[cell] + more, *states), state),
     }
     if cell == "lstm":
         made["c_last"] = np.zeros(states, state)
@@ -112,15 +113,16 @@ def _integer_case(cell: str, ternary: bool, sizes: Sizes,
     w = rng.integers(-limit, limit + 1, (d, rows, sizes.in_features))
     r = rng.integers(-limit, limit + 1, (d, rows, n))
     k = Constants(
-        rng.integers(1, 40, (d, rows)) * (2**24 if ternary else 2**17),
-        rng.integers(1, 40, (d, rows)) * (2**16 if ternary else 2**9),
-        rng.integers(-(2**18), 2**18, (d, BIASES[cell] * n)), 2, 2**18, 3 << 7, 7, -100, 120)
+        rng.integers(1, 40, (d, rows)) * (2**8 if ternary else 2**17),
+        rng.integers(1, 40, (d, rows)) * (2**18 if ternary else 2**9),
+        rng.integers(-(2**18), 2**18, (d, BIASES[cell] * n)), 2, 2**18, 3 << 7, 7, -100, 120,
+        ternary)
     tensors: dict[str, Array | None] = {
         "x": x, "w": _packed(w) if ternary else w.astype(np.int8),
         "r": _packed(r) if ternary else r.astype(np.int8),
         "m_w": k.m_w.astype(np.int32), "m_r": k.m_r.astype(np.int32), "c": k.c.astype(np.int32),
         "h0": rng.integers(-32767, 32768, states).astype(np.int16),
-        **_tensors(cell, sizes, np.int8, np.int16),
+        **_tensors(cell, sizes, np.int8, np.int16, int(ternary)),
     }
     if cell == "lstm":
         tensors["c0"] = rng.integers(-32767, 32768, states).astype(np.int16)

@@ -80,6 +80,47 @@ def unpack_dense_lut(
     return np.concatenate(rows)
 
 
+def pack_recurrent_lut(
+    w: npt.NDArray[np.generic], r: npt.NDArray[np.generic], gates: int
+) -> Bytes:
+    """`lstm_i8_t2_lut` and its like: bytes 4*h + 2*negated.
+
+    Args:
+        w: ternary weights [directions][gates * hidden][inputs].
+        r: the same for the states, [directions][gates * hidden][hidden].
+        gates: 4, 3 or 1.
+
+    Returns:
+        [directions][gates][ceil(hidden / 4)][tables of x, then of h; each an even number][4].
+    """
+    parts = []
+    for codes in (w, r):
+        tables = -(-codes.shape[-1] // 8) * 2
+        padded = np.zeros((*codes.shape[:-1], 4 * tables), np.int64)
+        padded[..., : codes.shape[-1]] = codes
+        parts.append(pattern_numbers(padded.reshape(*codes.shape[:-1], tables, 4)))
+    numbers = np.concatenate(parts, -1)
+    directions, rows, tables = numbers.shape
+    hidden = rows // gates
+    blocks = np.zeros((directions, gates, -(-hidden // 4) * 4, tables), np.int64)
+    blocks[:, :, :hidden] = numbers.reshape(directions, gates, hidden, tables)
+    blocks = blocks.reshape(directions, gates, -1, 4, tables).swapaxes(3, 4)
+    return np.ascontiguousarray(4 * np.abs(blocks) + 2 * (blocks < 0)).astype(np.uint8)
+
+
+def unpack_recurrent_lut(
+    packed: Bytes, inputs: int, hidden: int
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """The weights w and r behind `pack_recurrent_lut`."""
+    table = np.concatenate([np.zeros((1, 4), np.int64), patterns(4)])
+    trits = (table[packed >> 2] * np.where(packed & 2, -1, 1)[..., None]).astype(np.int8)
+    directions, gates, _, tables, _ = packed.shape
+    rows = trits.swapaxes(3, 4).reshape(directions, gates, -1, 4 * tables)[:, :, :hidden]
+    rows = rows.reshape(directions, gates * hidden, -1)
+    first = -(-inputs // 8) * 8
+    return rows[..., :inputs], rows[..., first : first + hidden]
+
+
 def pack_conv_lut(codes: npt.NDArray[np.generic], group: int, split: int) -> Bytes:
     """`conv2d_i8_t2_lut`: bytes [out][tap][group] of 4*h + (1 when negated); 0: no weight.
 

@@ -53,9 +53,9 @@ def sizes(layer: Recurrence) -> dict[str, OperandValue]:
     }
 
 
-def scratch(ctx: Lowering, layer: Recurrence, dtype: DType) -> Tensor:
-    """The kernel's scratch: gates and states of every sequence."""
-    count = SCRATCH[layer.node.op_type] * layer.hidden * layer.directions * layer.batch
+def scratch(ctx: Lowering, layer: Recurrence, dtype: DType, more: int = 0) -> Tensor:
+    """The kernel's scratch: gates and states of every sequence, and `more` as large as h."""
+    count = (SCRATCH[layer.node.op_type] + more) * layer.hidden * layer.directions * layer.batch
     return Tensor(ctx.unique(f"{label(layer.node)}:scratch"), dtype, (count,))
 
 

@@ -1,13 +1,12 @@
 """Recurrent layers in integers: int8 in and out, states in 16 bits.
 
 h has 15 fraction bits: tanh and its means with numbers below 1 stay within that. Cells have as
-many as their range leaves. A pre-activation has 16, and is the exact integer dot products scaled
-by constants that carry at most 30 bits, so no intermediate leaves 63 bits.
+many as their range leaves. Ternary layers are computed by look-up where there is room for the
+tables, else by the plain kernel, which gives the same bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, log2, prod
 from typing import Final
 
@@ -15,33 +14,28 @@ import numpy as np
 import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Work
-from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, IntArray, Scaled, WideArray
+from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, Scaled
 from ternc.backends.esp32.lower.nodes import label, required_input
 from ternc.backends.esp32.lower.recurrence import Recurrence, constant_state
 from ternc.backends.esp32.lower.recurrent_f32 import nonzeros, scratch, sizes, store
+from ternc.backends.esp32.lower.recurrent_gates import (
+    STATE_BITS,
+    Gates,
+    TernaryGates,
+    gate_constants,
+)
+from ternc.backends.esp32.lower.recurrent_lut import look_up
 from ternc.backends.esp32.lower.state import kept_state
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import requantize_constants
 
-_GATE_BITS: Final = 16
-_STATE_BITS: Final = 15
 _FAR_CELL: Final = 16.0  # no gate sees the difference between tanh of more, and 1
 _LARGEST: Final = 32767
 
 
-@dataclass(frozen=True, slots=True)
-class _Gates:
-    """Constants of the pre-activations (isa.py), [directions, rows] and [directions, biases]."""
-
-    m_w: IntArray
-    m_r: IntArray
-    c: IntArray
-    shift: int
-
-
 def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
     """Emits the layer in integers and binds its outputs; False when it needs floats."""
-    node, name = layer.node, label(layer.node)
+    node = layer.node
     x = ctx.form(required_input(node, 0))
     outputs = {i: ctx.epilogue(v) for i in range(3) if (v := layer.output(i)) is not None}
     if not isinstance(x, Scaled) or x.buffer.tensor.dtype is not DType.I8 or layer.relu:
@@ -52,15 +46,11 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
         return False
     if not all(_is_usable_state(ctx, layer, index) for index in (5, 6)):
         return False
-    gates = _gates(layer, x)
+    gates = gate_constants(layer, x)
     if gates is None:
         return False
-    bits = {"h": _STATE_BITS, "c": _cell_bits(ctx, layer, outputs.get(2))}
-    ternary = layer.w.is_ternary and layer.r.is_ternary
-    operands: dict[str, OperandValue] = {}
-    for letter, matrix, index in (("w", layer.w, 1), ("r", layer.r, 2)):
-        stored = f"{required_input(node, index).name or letter}:weights"
-        operands[letter] = store(ctx, matrix, stored, ternary)
+    bits = {"h": STATE_BITS, "c": _cell_bits(ctx, layer, outputs.get(2))}
+    kernel, operands = _kernel(ctx, layer, gates)
     operands |= _output_operands(ctx, layer, outputs.get(0))
     last: dict[str, Tensor] = {}
     for letter, index in (("h", 5), ("c", 6))[: 2 if layer.is_lstm else 1]:
@@ -70,13 +60,8 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
     elif layer.kernel == "gru":
         operands["linear_before_reset"] = int(layer.linear_before_reset)
     ctx.emit(
-        f"{layer.kernel}_i8{'_t2' if ternary else ''}", node,
-        Work(layer.macs, nonzeros(layer)),
-        x=ctx.relayout(x.buffer, layer.x_layout, node).tensor,
-        m_w=ctx.data(f"{name}:m_w", gates.m_w, DType.I32),
-        m_r=ctx.data(f"{name}:m_r", gates.m_r, DType.I32),
-        c=ctx.data(f"{name}:c", gates.c, DType.I32), shift=gates.shift,
-        scratch=scratch(ctx, layer, DType.I16), **operands, **sizes(layer),
+        kernel, node, Work(layer.macs, nonzeros(layer)), shift=gates.shift,
+        x=ctx.relayout(x.buffer, layer.x_layout, node).tensor, **operands, **sizes(layer),
     )
     for letter, index in (("h", 1), ("c", 2)):
         if index in outputs:
@@ -86,40 +71,29 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
     return True
 
 
-def _gates(layer: Recurrence, x: Scaled) -> _Gates | None:
-    """The finest constants that fit; None when an accumulator or every constant is too large."""
-    w, r = layer.w, layer.r
-    assert w.codes is not None
-    assert w.scale is not None
-    assert r.codes is not None
-    assert r.scale is not None
-    if (
-        np.abs(w.codes).sum(-1).max() * 128 >= 2**31
-        or np.abs(r.codes).sum(-1).max() * 2**15 >= 2**31
-    ):
-        return None
-    m_w = x.scale * w.scale * 2.0**_GATE_BITS
-    m_r = r.scale * 2.0 ** (_GATE_BITS - _STATE_BITS)
-    # What x's zero point adds to each row, before the bias of the candidate's h.
-    shifted = x.zero * w.codes.sum(-1) * m_w
-    c: WideArray = layer.bias.reshape(layer.directions, -1) * 2.0**_GATE_BITS
-    c[:, : shifted.shape[1]] -= shifted
-    if layer.kernel == "gru" and not layer.linear_before_reset:
-        rows = shifted.shape[1]
-        c[:, rows - layer.hidden : rows] += c[:, rows:]
-    largest = max(np.abs(m_w).max(), np.abs(m_r).max())
-    for shift in range(31, -1, -1):
-        half = 2.0 ** (shift - 1) if shift else 0.0
-        if (
-            largest * 2.0 ** (16 + shift) < 2**30
-            and np.abs(c).max() * 2.0**shift + half < 2**31 - 1
-        ):
-            scale = 2.0 ** (16 + shift)
-            return _Gates(
-                np.rint(m_w * scale).astype(np.int64), np.rint(m_r * scale).astype(np.int64),
-                (np.rint(c * 2.0**shift) + half).astype(np.int64), shift,
-            )
-    return None
+def _kernel(ctx: Lowering, layer: Recurrence,
+            gates: Gates) -> tuple[str, dict[str, OperandValue]]:
+    """The kernel's name, with its weights, constants and scratch."""
+    names = [required_input(layer.node, i).name or letter for i, letter in ((1, "w"), (2, "r"))]
+    where = label(layer.node)
+    if isinstance(gates, TernaryGates):
+        fast = look_up(layer, gates)
+        limit = ctx.scratch_limit(layer.node.name or layer.node.op_type)
+        if fast.scratch * DType.I32.size <= limit and fast.pays:
+            return f"{layer.kernel}_i8_t2_lut", {
+                "w": ctx.data(f"{names[0]}:weights", fast.weights, DType.U8),
+                "k": ctx.data(f"{where}:k", fast.constants, DType.I32), "h_shift": gates.h_shift,
+                "scratch": Tensor(ctx.unique(f"{where}:scratch"), DType.I32, (fast.scratch,)),
+            }
+    ternary = isinstance(gates, TernaryGates)
+    return f"{layer.kernel}_i8{'_t2' if ternary else ''}", {
+        "w": store(ctx, layer.w, f"{names[0]}:weights", ternary),
+        "r": store(ctx, layer.r, f"{names[1]}:weights", ternary),
+        "m_w": ctx.data(f"{where}:m_w", gates.m_w, DType.I32),
+        "m_r": ctx.data(f"{where}:m_r", gates.m_r, DType.I32),
+        "c": ctx.data(f"{where}:c", gates.c, DType.I32),
+        "scratch": scratch(ctx, layer, DType.I16, int(ternary)),
+    }
 
 
 def _is_usable_state(ctx: Lowering, layer: Recurrence, index: int) -> bool:
@@ -154,7 +128,7 @@ def _cell_bits(ctx: Lowering, layer: Recurrence, output: Epilogue | None) -> int
     # A step adds less than 1, unless the state outlives the run.
     most = likely if ctx.stateful else min(likely, layer.steps + initial)
     needed = max(most, initial, 1.0)
-    return max(0, _STATE_BITS - ceil(log2(needed)))
+    return max(0, STATE_BITS - ceil(log2(needed)))
 
 
 def _output_operands(ctx: Lowering, layer: Recurrence,
@@ -163,7 +137,7 @@ def _output_operands(ctx: Lowering, layer: Recurrence,
     if epilogue is None or (q := epilogue.quantization) is None:
         return {"y": None, "out_m": 0, "out_c": 0, "out_shift": 0, "lo": 0, "hi": 0}
     constants = requantize_constants(
-        [2.0**-_STATE_BITS / q.scale], [float(q.zero)], [2**_STATE_BITS])
+        [2.0**-STATE_BITS / q.scale], [float(q.zero)], [2**STATE_BITS])
     y = ctx.new(epilogue.value.name or "y", DType.I8, layer.y_layout, q.offset)
     ctx.bind(epilogue.value, y)
     return {"y": y.tensor, "out_m": int(constants.m[0]), "out_c": int(constants.c[0]),

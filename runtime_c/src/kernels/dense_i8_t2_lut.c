@@ -1,19 +1,15 @@
 /* Dense layer, ternary weights, by look-up: a byte of weights stands for four of them, and selects
- * one of the 81 sums that four activations can make.
+ * one of the 81 sums that four activations can make (pair_table.h).
  *
- * A table has 41 words: word 0 for the all-zero pattern, word h for pattern h, whose sum e is kept
- * beside its negation, (512 + e) | (512 - e) << 16. A weight byte 4*h + 2*(1 when negated) is thus
- * the byte offset of a half word. `block` tables are built at a time; the sums of `slab` outputs
- * wait in scratch, behind the tables (w: [slab][tile][out][block]). Patterns are numbered in the order of build(): H1 = {x0},
- * H(k+1) = {Hk, Hk + xk, Hk - xk, xk}. */
-#include "fast.h"
+ * `block` tables are built at a time; the sums of `slab` outputs wait in scratch, behind the tables
+ * (w: [slab][tile][out][block]). */
+#include "pair_table.h"
 
-enum { WORDS = 41, TABLE = 4 * WORDS, BIAS = 512, MOST = 16 };
+enum { BIAS = 512, MOST = 16 };
 
 static ternc_status check_dense_i8_t2_lut(const ternc_op *op) {
   const ternc_dense_i8_t2_lut_args *args = (const ternc_dense_i8_t2_lut_args *)op->args;
-  const uint8_t *w;
-  uint64_t codes, i;
+  uint64_t codes;
   if (!ternc_is_dim(args->rows) || !ternc_is_dim(args->in_features) ||
       !ternc_is_dim(args->out_features) ||
       (args->block != 4 && args->block != 8 && args->block != MOST) ||
@@ -29,54 +25,23 @@ static ternc_status check_dense_i8_t2_lut(const ternc_op *op) {
       ternc_expect(op, args->c, TERNC_I32, args->out_features) ||
       ternc_expect(op, args->w, TERNC_U8, codes) ||
       ternc_expect(op, args->scratch, TERNC_I32,
-                   (uint64_t)WORDS * args->block + args->slab)) {
+                   (uint64_t)TERNC_PAIR_WORDS * args->block + args->slab)) {
     return TERNC_E_OPERAND;
   }
-  w = (const uint8_t *)ternc_data(op, args->w);
-  for (i = 0; i < codes; i++) { /* they address the tables */
-    if (w[i] >= TABLE || (w[i] & 1) != 0) return TERNC_E_OPERAND;
-  }
+  /* The codes address the tables. */
+  if (!ternc_pair_codes((const uint8_t *)ternc_data(op, args->w), codes)) return TERNC_E_OPERAND;
   return TERNC_OK;
-}
-
-/* One table. A sum e is the word e * (1 - 65536), so that entries follow from others by an add. */
-TERNC_IN_ORDER static void build(uint32_t *t, int32_t x0, int32_t x1, int32_t x2, int32_t x3) {
-  const uint32_t one = 0u - 65535u, zero = BIAS * 65537u;
-  const uint32_t p0 = (uint32_t)x0 * one, p1 = (uint32_t)x1 * one, p2 = (uint32_t)x2 * one;
-  const uint32_t p3 = (uint32_t)x3 * one;
-  uint32_t e;
-#define ENTRY(h, value) \
-  e = (value);          \
-  t[1 + (h)] = e;       \
-  t[14 + (h)] = e + p3; \
-  t[27 + (h)] = e - p3;
-#define FOUR(h, value)           \
-  {                              \
-    const uint32_t v = (value);  \
-    ENTRY(h, v)                  \
-    ENTRY((h) + 4, v + p2)       \
-    ENTRY((h) + 8, v - p2)       \
-  }
-  t[0] = zero;
-  FOUR(0, zero + p0)
-  FOUR(1, zero + p0 + p1)
-  FOUR(2, zero + p0 - p1)
-  FOUR(3, zero + p1)
-  ENTRY(12, zero + p2)
-  t[40] = zero + p3;
-#undef FOUR
-#undef ENTRY
 }
 
 static void build_tile(uint32_t *t, uint32_t block, const int8_t *x, uint32_t left) {
   uint32_t i;
-  for (i = 0; i < block; i++, t += WORDS) {
+  for (i = 0; i < block; i++, t += TERNC_PAIR_WORDS) {
     if (left >= 4) {
-      build(t, x[0], x[1], x[2], x[3]);
+      ternc_pair_build(t, BIAS, x[0], x[1], x[2], x[3]);
       x += 4;
       left -= 4;
     } else { /* the inputs end here: the rest are zeros */
-      build(t, left > 0 ? x[0] : 0, left > 1 ? x[1] : 0, left > 2 ? x[2] : 0, 0);
+      ternc_pair_build(t, BIAS, left > 0 ? x[0] : 0, left > 1 ? x[1] : 0, left > 2 ? x[2] : 0, 0);
       left = 0;
     }
   }
@@ -85,12 +50,12 @@ static void build_tile(uint32_t *t, uint32_t block, const int8_t *x, uint32_t le
 /* Adds one tile to every sum; the first tile starts from `start`. */
 TERNC_INLINE const uint8_t *add_tile(const uint32_t *t, const uint8_t *w, uint32_t *sums,
                                      uint32_t count, uint32_t block, int first, uint32_t start) {
-  const uint8_t *middle = (const uint8_t *)t + 8 * TABLE; /* within reach of all tables */
+  const uint8_t *middle = (const uint8_t *)t + 8 * TERNC_PAIR_BYTES; /* within reach of all tables */
   const uint32_t *const end = sums + count;
   TERNC_OPAQUE(middle);
   for (; sums != end; sums++, w += block) {
     uint32_t sum = first ? start : *sums;
-#define LOOK(k) sum += *(const ternc_half *)(const void *)(middle + w[k] + ((k) - 8) * TABLE);
+#define LOOK(k) sum += TERNC_PAIR_ENTRY(middle, w, k, ((k) - 8) * TERNC_PAIR_BYTES);
     LOOK(0) LOOK(1) LOOK(2) LOOK(3)
     if (block >= 8) {
       LOOK(4) LOOK(5) LOOK(6) LOOK(7)
@@ -110,7 +75,7 @@ static void run_dense_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t end
   const int32_t *m = (const int32_t *)ternc_data(op, a.m);
   const int32_t *c = (const int32_t *)ternc_data(op, a.c);
   int8_t *y = (int8_t *)ternc_data(op, a.y);
-  uint32_t *t = (uint32_t *)ternc_data(op, a.scratch), *sums = t + WORDS * a.block;
+  uint32_t *t = (uint32_t *)ternc_data(op, a.scratch), *sums = t + TERNC_PAIR_WORDS * a.block;
   const uint32_t width = 4 * a.block, tiles = (a.in_features + width - 1) / width;
   const uint32_t start = 0u - BIAS * a.block * tiles;
   uint32_t row, done, count, i;

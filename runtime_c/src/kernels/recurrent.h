@@ -22,15 +22,20 @@
 #if RNN_CELL == RNN_LSTM
 #define RNN_GATES 4u
 #define RNN_BIASES 4u
-#define RNN_SCRATCH 6u /* in hidden units: gates, h, c */
+#define RNN_VECTORS 6u /* in hidden units: gates, h, c */
 #elif RNN_CELL == RNN_GRU
 #define RNN_GATES 3u
 #define RNN_BIASES 4u  /* z, r, what x adds to n, what h adds to n */
-#define RNN_SCRATCH 4u /* z, r, n, h */
+#define RNN_VECTORS 4u /* z, r, n, h */
 #else
 #define RNN_GATES 1u
 #define RNN_BIASES 1u
-#define RNN_SCRATCH 2u /* next h, h */
+#define RNN_VECTORS 2u /* next h, h */
+#endif
+#if RNN_X != RNN_F32 && RNN_W == RNN_T2
+#define RNN_SCRATCH (RNN_VECTORS + 1u) /* h as the weights multiply it */
+#else
+#define RNN_SCRATCH RNN_VECTORS
 #endif
 
 #if RNN_X == RNN_F32
@@ -218,7 +223,7 @@ static void RNN_FN(sequence)(const RNN_FN(tensors) *k, const RNN_ARGS *args, uin
   const size_t place = (sample * args->directions + direction) * hidden;
   const int backwards = direction == 1 || args->reverse != 0;
   RNN_H_TYPE *gates = k->scratch + (size_t)index * RNN_SCRATCH * hidden;
-  RNN_H_TYPE *h = gates + (RNN_SCRATCH - (RNN_CELL == RNN_LSTM ? 2u : 1u)) * hidden;
+  RNN_H_TYPE *h = gates + (RNN_VECTORS - (RNN_CELL == RNN_LSTM ? 2u : 1u)) * hidden;
   RNN_H_TYPE *c = h + hidden; /* of an LSTM */
   size_t j;
   uint32_t t;

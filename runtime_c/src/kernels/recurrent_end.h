@@ -15,6 +15,7 @@
 #undef RNN_ARGS
 #undef RNN_GATES
 #undef RNN_BIASES
+#undef RNN_VECTORS
 #undef RNN_SCRATCH
 #undef RNN_X_TYPE
 #undef RNN_X_DTYPE

@@ -1,9 +1,10 @@
 /* Template of the recurrent kernels in integers; parameters as in recurrent.h.
  *
  * h and the gates are Q15 (1.0 reads as 32767), cells have cell_bits fraction bits, and what goes
- * into a sigmoid or tanh has 16. Products of two Q15 numbers are below 2^30, so that the sum of
+ * into a sigmoid or tanh has 16. Ternary weights multiply h in units of 1/8191. Products of two Q15 numbers are below 2^30, so that the sum of
  * two and the rounding fit 32 bits. */
 #define RNN_X RNN_I8
+#include "gates.h"
 #include "recurrent.h"
 
 #define RNN_HALF 16384 /* of Q15 */
@@ -17,12 +18,21 @@ static int32_t RNN_FN(from_h)(const RNN_FN(tensors) *k, const int16_t *h, size_t
   return (int32_t)RNN_FN(dot_h)(h, k->r, row * n, n);
 }
 
-/* (x*m_w + h*m_r + (c << 16)) >> (16 + shift): modulo 2^64, where the compiler proves it fits. */
+/* Modulo 2^64, where the compiler proves that it fits. */
 static int32_t RNN_FN(gate)(int32_t x, int32_t m_w, int32_t h, int32_t m_r, int32_t c,
                             uint32_t shift) {
+#if RNN_W == RNN_T2
+  /* (x*m_w + ((h*m_r) >> 16) + c) >> shift: on a 32-bit core the look-up form needs one product
+   * for each, as x*m_w is small. */
+  const uint64_t sum = (uint64_t)((int64_t)x * m_w) + (uint64_t)((int64_t)h * m_r >> 16) +
+                       (uint64_t)(int64_t)c;
+  return ternc_clamp64((int64_t)sum >> shift, -RNN_FAR, RNN_FAR);
+#else
+  /* (x*m_w + h*m_r + (c << 16)) >> (16 + shift) */
   const uint64_t sum = (uint64_t)((int64_t)x * m_w) + (uint64_t)((int64_t)h * m_r) +
                        (uint64_t)((int64_t)c * 65536);
   return ternc_clamp64((int64_t)sum >> (16 + shift), -RNN_FAR, RNN_FAR);
+#endif
 }
 
 static int32_t RNN_FN(row)(const RNN_FN(tensors) *k, const RNN_ARGS *args, const int8_t *x,
@@ -30,6 +40,20 @@ static int32_t RNN_FN(row)(const RNN_FN(tensors) *k, const RNN_ARGS *args, const
   return RNN_FN(gate)(RNN_FN(from_x)(k, x, row, args->in_features), k->m_w[row],
                       RNN_FN(from_h)(k, h, row, args->hidden), k->m_r[row], k->b[bias],
                       args->shift);
+}
+
+/* h as the weights multiply it: itself, or what is behind all else in the scratch. */
+static const int16_t *RNN_FN(operand)(const int16_t *h, uint32_t n, int16_t *gates) {
+#if RNN_W == RNN_T2
+  int16_t *to = gates + (size_t)RNN_VECTORS * n;
+  uint32_t j;
+  for (j = 0; j < n; j++) to[j] = (int16_t)ternc_state_operand(h[j]);
+  return to;
+#else
+  (void)n;
+  (void)gates;
+  return h;
+#endif
 }
 
 static void RNN_FN(step)(const RNN_FN(tensors) *k, const RNN_ARGS *args, size_t direction,
@@ -40,8 +64,9 @@ static void RNN_FN(step)(const RNN_FN(tensors) *k, const RNN_ARGS *args, size_t 
 #if RNN_CELL == RNN_LSTM
   const uint32_t bits = args->cell_bits, wider = 16u - bits;
   int16_t *h = gates + 4 * H, *c = h + H;
+  const int16_t *from = RNN_FN(operand)(h, args->hidden, gates);
   for (j = 0; j < 4 * H; j++) {
-    const int32_t g = RNN_FN(row)(k, args, x, h, rows + j, biases + j);
+    const int32_t g = RNN_FN(row)(k, args, x, from, rows + j, biases + j);
     gates[j] = (int16_t)(j < 3 * H ? ternc_sigmoid_q15(g) : ternc_tanh_q15(g));
   }
   for (j = 0; j < H; j++) {
@@ -52,23 +77,25 @@ static void RNN_FN(step)(const RNN_FN(tensors) *k, const RNN_ARGS *args, size_t 
   }
 #elif RNN_CELL == RNN_GRU
   int16_t *z = gates, *r = z + H, *next = r + H, *h = next + H;
+  const int16_t *from = RNN_FN(operand)(h, args->hidden, gates);
   for (j = 0; j < 2 * H; j++) {
-    z[j] = (int16_t)ternc_sigmoid_q15(RNN_FN(row)(k, args, x, h, rows + j, biases + j));
+    z[j] = (int16_t)ternc_sigmoid_q15(RNN_FN(row)(k, args, x, from, rows + j, biases + j));
   }
   for (j = 0; j < H && !args->linear_before_reset; j++) {
     r[j] = (int16_t)((r[j] * h[j] + RNN_HALF) >> 15);
   }
+  if (!args->linear_before_reset) from = RNN_FN(operand)(r, args->hidden, gates);
   for (j = 0; j < H; j++) {
     const size_t row = rows + 2 * H + j, bias = biases + 2 * H + j;
     int32_t g;
     if (args->linear_before_reset) {
       const int32_t from_x = RNN_FN(from_x)(k, x, row, args->in_features);
-      const int32_t from_h = RNN_FN(from_h)(k, h, row, args->hidden);
+      const int32_t from_h = RNN_FN(from_h)(k, from, row, args->hidden);
       g = RNN_FN(gate)(from_x, k->m_w[row], 0, 0, k->b[bias], args->shift);
       g += (int32_t)(((int64_t)r[j] * RNN_FN(gate)(0, 0, from_h, k->m_r[row], k->b[bias + H],
                                                    args->shift) + RNN_HALF) >> 15);
     } else {
-      g = RNN_FN(row)(k, args, x, r, row, bias);
+      g = RNN_FN(row)(k, args, x, from, row, bias);
     }
     next[j] = (int16_t)ternc_tanh_q15(g);
   }
@@ -77,8 +104,9 @@ static void RNN_FN(step)(const RNN_FN(tensors) *k, const RNN_ARGS *args, size_t 
   }
 #else
   int16_t *h = gates + H;
+  const int16_t *from = RNN_FN(operand)(h, args->hidden, gates);
   for (j = 0; j < H; j++) {
-    gates[j] = (int16_t)ternc_tanh_q15(RNN_FN(row)(k, args, x, h, rows + j, biases + j));
+    gates[j] = (int16_t)ternc_tanh_q15(RNN_FN(row)(k, args, x, from, rows + j, biases + j));
   }
   for (j = 0; j < H; j++) h[j] = gates[j];
 #endif
