@@ -78,8 +78,8 @@ def _kernel(ctx: Lowering, layer: Recurrence,
     where = label(layer.node)
     if isinstance(gates, TernaryGates):
         fast = look_up(layer, gates)
-        limit = ctx.scratch_limit(layer.node.name or layer.node.op_type)
-        if fast.scratch * DType.I32.size <= limit and fast.pays:
+        room = ctx.room(layer.node.name or layer.node.op_type)
+        if fast.pays and not room.least and fast.scratch * DType.I32.size <= room.scratch:
             return f"{layer.kernel}_i8_t2_lut", {
                 "w": ctx.data(f"{names[0]}:weights", fast.weights, DType.U8),
                 "k": ctx.data(f"{where}:k", fast.constants, DType.I32), "h_shift": gates.h_shift,
