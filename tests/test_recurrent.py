@@ -172,7 +172,7 @@ class TestInteger:
     @pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=CELL_IDS)
     def test_same_bytes_without_room_for_tables(self, op_type: str,
                                                 attributes: dict[str, int]) -> None:
-        layer = Layer(op_type, weights="ternary", inputs=9, hidden=41, steps=3, outputs=("y",),
+        layer = Layer(op_type, weights="ternary", inputs=9, hidden=13, steps=3, outputs=("y",),
                       attributes=attributes)
         samples = [layer.feeds(seed) for seed in range(8)]
         fast, plain = (compile(layer.model(), target="host", calibration_data=samples,
