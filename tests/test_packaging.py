@@ -104,6 +104,11 @@ class TestRuntime:
         found = [name for text in sources for name in re.findall(pattern, text, re.MULTILINE)]
         assert sorted(found) == sorted(opcode.name for opcode in OPCODES)
 
+    def test_kernels_are_in_files_of_their_name(self) -> None:
+        """The emulator compiles just those that a model uses."""
+        found = {path.stem for path in RUNTIME.glob("src/kernels/*.c")}
+        assert {opcode.name for opcode in OPCODES} <= found
+
     def test_only_freestanding_headers(self) -> None:
         allowed = {"stddef.h", "stdint.h", "limits.h", "float.h", "stdbool.h"}
         for path in RUNTIME.glob("src/**/*.[ch]"):

@@ -129,6 +129,7 @@ def _candidate(item: Instruction) -> _Convolution | None:
         operands.get("groups", 1) != 1
         or operands.get("up_h", 1) != 1
         or operands.get("up_w", 1) != 1
+        or operands.get("r") is not None  # a residual, which the generated code does not add
     ):
         return None
     numbers = {name: _int(operands[name]) for name in _GEOMETRY}

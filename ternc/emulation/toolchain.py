@@ -22,7 +22,6 @@ from ternc.emulation.program import MAIN, START, DeviceProgram, linker_script
 ISAS: Final = ("rv32imc", "rv32imac", "rv32imafc")
 OPTIMIZATION: Final = ("-O2", "-ffp-contract=off")
 _COMMON: Final = ("-std=c99", *OPTIMIZATION, "-ffunction-sections", "-fdata-sections")
-_CORE: Final = ("ternc", "ternc_load", "ternc_math", "ternc_lines")  # of runtime_c/src
 _PATIENCE: Final = 600  # seconds for one call of a compiler
 _PROBE: Final = """\
 void *memcpy(void *, const void *, __SIZE_TYPE__);
@@ -158,7 +157,6 @@ class Builder:
             for file, text in (("model.h", program.header), ("main.c", MAIN), ("start.S", START),
                                ("link.ld", linker_script(program))):
                 (own / file).write_text(text, encoding="utf-8")
-            # ternc_all.c stays out: it names every kernel
             start = [] if self.compiler.zig else ["-nostartfiles"]
             self.compiler.run([*flags, *start, "-Wl,--gc-sections", "-T", "link.ld", "start.S",
                                "main.c", *objects, "-o", "model.elf"], own)
@@ -169,7 +167,10 @@ class Builder:
         return read_elf(self.build(program, isa))
 
     def _objects(self, program: DeviceProgram, isa: str, flags: list[str]) -> list[str]:
-        wanted = [*_CORE, *(f"kernels/{name}" for name in program.kernels)]
+        # ternc_all.c stays out: it names every kernel
+        core = sorted(path.stem for path in runtime_sources().glob("*.c"))
+        wanted = [*(name for name in core if name != "ternc_all"),
+                  *(f"kernels/{name}" for name in program.kernels)]
         if self.compiler.zig:  # it keeps compiled files itself
             return [str(runtime_sources() / f"{name}.c") for name in wanted]
         new = [name for name in wanted if (isa, name) not in self._built]
