@@ -92,6 +92,13 @@ def add_messages(parser: argparse.ArgumentParser) -> None:
     volume.add_argument("-q", "--quiet", action="store_true", help="errors only")
 
 
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """The report as a page."""
+    parser.add_argument("--report", metavar="FILE", type=Path,
+                        help="write an HTML page: figures, memory plan, layers, what became of "
+                        "each node")
+
+
 def list_parser(name: str, what: str) -> argparse.ArgumentParser:
     """The options of a command that prints a table."""
     parser = argparse.ArgumentParser(prog=f"ternc {name}", description=what, allow_abbrev=False)

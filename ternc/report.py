@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
 
 WEIGHT_KINDS = ("ternary", "int8", "float32")
+_ACTIVATIONS = {DType.F32: "float32", DType.I8: "int8", DType.I16: "int16"}
 _NAME_WIDTH = 36
 _NO_KERNEL_BYTES = "not measured: no compiler for the target was run"
 
@@ -161,6 +162,7 @@ def _layers(compiled: CompiledModel, latency: cost.Latency) -> list[dict[str, An
             "kernel": f"ternc_k_{item.opcode.name}", "macs": item.macs,
             "output_shape": list(shapes.get(id(output), output.shape)),
             "output_bytes": output.nbytes,
+            "activations": _ACTIVATIONS.get(output.dtype, output.dtype.name.lower()),
             "weights": weight_kind(item) or None, "weight_count": weights, "zeros": zeros,
             "flash_bytes": sum(tensor.nbytes for tensor in item.tensors(Kind.CONST)),
             "scratch_bytes": sum(tensor.nbytes for tensor in item.scratch),
@@ -217,7 +219,8 @@ def short(name: str) -> str:
     kept = parts.pop()
     while parts and len(parts[-1]) + len(kept) < _NAME_WIDTH - 1:
         kept = f"{parts.pop()}/{kept}"
-    return kept if len(kept) <= _NAME_WIDTH else f"…{kept[1 - _NAME_WIDTH:]}"
+    # A last part alone, like "FusedBatchNormV3", is the same in many layers.
+    return kept if _NAME_WIDTH // 2 < len(kept) <= _NAME_WIDTH else f"…{first[1 - _NAME_WIDTH:]}"
 
 
 def _bytes(size: float) -> str:
@@ -274,7 +277,7 @@ def print_report(data: dict[str, Any], file: IO[str], *, layers: bool = True) ->
 
     terminal = file.isatty()
     plain = io.StringIO()
-    console = Console(file=file if terminal else plain, width=None if terminal else 140,
+    console = Console(file=file if terminal else plain, width=None if terminal else 180,
                       highlight=False)
     console.print(Text(f"{data['name']} for {data['target']}", style="bold"))
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -290,6 +293,12 @@ def print_report(data: dict[str, Any], file: IO[str], *, layers: bool = True) ->
         file.writelines(f"{line.rstrip()}\n" for line in plain.getvalue().splitlines())
 
 
+def precision(layer: dict[str, Any]) -> str:
+    """Of weights and activations, as "ternary x int8"."""
+    return f"{layer['weights']} x {layer['activations']}" if layer["weights"] else str(
+        layer["activations"])
+
+
 def _print_layers(console: Console, data: dict[str, Any]) -> None:
     from rich import box
     from rich.table import Table
@@ -297,16 +306,18 @@ def _print_layers(console: Console, data: dict[str, Any]) -> None:
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("layer", overflow="ellipsis", no_wrap=True, max_width=_NAME_WIDTH)
-    for title in ("operator", "instruction", "output", "weights"):
+    for title in ("operator", "kernel", "output", "precision"):
         table.add_column(title, no_wrap=True)
-    for title in ("zeros", "MACs", "flash", "time"):
+    for title in ("zeros", "MACs", "instr.", "per MAC", "flash", "time"):
         table.add_column(title, justify="right", no_wrap=True)
     total = sum(layer["instructions"] for layer in data["layers"]) or 1
     for layer in data["layers"]:
         zeros = "" if layer["zeros"] is None else f"{100 * layer['zeros']:.0f} %"
         table.add_row(*(Text(cell) for cell in (
             short(layer["name"]), layer["op"], layer["instruction"], _shape(layer["output_shape"]),
-            layer["weights"] or "", zeros, f"{layer['macs']:,}" if layer["macs"] else "",
+            precision(layer), zeros, f"{layer['macs']:,}" if layer["macs"] else "",
+            f"{layer['instructions']:,}",
+            f"{layer['instructions'] / layer['macs']:.1f}" if layer["macs"] else "",
             _bytes(layer["flash_bytes"]) if layer["flash_bytes"] else "",
             _share(layer["instructions"], total))))
     console.print(table)

@@ -36,6 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     options.add_compile_options(parser)
     parser.add_argument("--name", metavar="SYMBOL", type=options.symbol,
                         help="prefix of the C names; default from the model's file name")
+    options.add_report(parser)
     options.add_messages(parser)
     return parser
 
@@ -46,9 +47,16 @@ def run(parsed: argparse.Namespace) -> int:
 
     output = Path(parsed.output)
     options.check_output(output, Path(parsed.model))
+    if parsed.report is not None:
+        options.check_writable(parsed.report, Path(parsed.model))
     compiled = compiled_model(parsed, name=parsed.name)
     data = compiled.report()
     compiled.save(output)
+    if parsed.report is not None:
+        from ternc.compiled import write_whole
+        from ternc.webpage import page
+
+        write_whole(parsed.report, page(compiled).encode())
     show_diagnostics(compiled, parsed)
     if compiled.mixed is not None and not parsed.quiet:
         print(compiled.mixed.table(), file=sys.stderr)

@@ -25,6 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--junit", metavar="FILE", type=Path,
                         help="write the checks as JUnit XML, for a CI system")
+    options.add_report(parser)
     parser.add_argument("--emulate", action="store_true", help="also run the program on the "
                         "emulated target and compare its bytes with this machine's")
     options.add_emulation_options(parser)
@@ -59,8 +60,9 @@ def run(parsed: argparse.Namespace) -> int:
     from ternc.compiled import write_whole
     from ternc.validation import Limits, junit, print_checks, validate
 
-    if parsed.junit is not None:
-        options.check_writable(parsed.junit, Path(parsed.model))
+    for written in (parsed.junit, parsed.report):
+        if written is not None:
+            options.check_writable(written, Path(parsed.model))
     limits = {field.name: getattr(parsed, field.name) for field in fields(Limits)}
     with console.progress("validating", sys.stderr, quiet=parsed.quiet) as progress:
         result = validate(
@@ -70,6 +72,10 @@ def run(parsed: argparse.Namespace) -> int:
             progress=progress, **limits, **options.compile_options(parsed))
     if parsed.junit is not None:
         write_whole(parsed.junit, junit(result))
+    if parsed.report is not None:
+        from ternc.webpage import page
+
+        write_whole(parsed.report, page(result.compiled, result).encode())
     if not parsed.quiet:
         console.print_diagnostics(result.diagnostics, sys.stderr, Path(parsed.model).name)
     if parsed.json:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from ternc.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
+    from ternc.compiled import CompiledModel
     from ternc.layerwise import LayerResult
     from ternc.validation.along import TensorResult
     from ternc.validation.ranges import TensorRange
@@ -79,7 +81,8 @@ class Report:
     """All checks that could be made; a model that does not compile has only the first ones.
 
     Behind the checks are the figures: of each weight tensor, of each layer alone, of each tensor
-    along the program, and of the range of each quantized tensor.
+    along the program, and of the range of each quantized tensor. `points` holds some values of
+    each output, onnxruntime's and the program's; `compiled` is None where there is no program.
     """
 
     model: str
@@ -90,6 +93,8 @@ class Report:
     layers: tuple[LayerResult, ...] = ()
     tensors: tuple[TensorResult, ...] = ()
     ranges: tuple[TensorRange, ...] = ()
+    points: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    compiled: CompiledModel | None = field(default=None, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:

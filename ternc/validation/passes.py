@@ -51,6 +51,7 @@ def passes(seen: Evidence, front: ir.Model) -> list[Check]:
                                      np.stack([wanted for _, wanted in pairs])))
     if seen.same_numbers:
         return [Check("passes", held(far <= LIMIT or lowest >= FLIPPED_DB),
+                      "rewriting the graph changes nothing" if lowest == np.inf else
                       f"rewriting the graph keeps {lowest:.1f} dB, limit {FLIPPED_DB:g}",
                       float(lowest), FLIPPED_DB)]
     return [Check("passes", held(far <= LIMIT),

@@ -23,7 +23,7 @@ from ternc.validation.passes import front_model, passes
 from ternc.validation.program import program
 from ternc.validation.ranges import ranges
 from ternc.validation.weights import weights
-from ternc.validation.whole import whole
+from ternc.validation.whole import points, whole
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
@@ -92,7 +92,8 @@ def validate(
     diagnostics = tuple(made.diagnostics)
     if any(check.failed and check.name == "program" for check in static):
         skipped = Check("agreement", Verdict.SKIPPED, "there is no program to run")
-        return Report(name, chip.name, (*static, skipped), diagnostics, weights=weight_results)
+        return Report(name, chip.name, (*static, skipped), diagnostics, weights=weight_results,
+                      compiled=made)
     taken, found_labels = feeds(made, data, labels, samples, seed)
     seen = gather(made, taken, found_labels, noise=data is None, progress=progress)
     layer_checks, layer_results = layers(seen)
@@ -102,7 +103,7 @@ def validate(
                *accuracy(seen, limits), *range_checks, *emulated(made, seen, emulation),
                memory.latency(made, limits), memory.stack(made, limits)]
     return Report(name, chip.name, (*static, *dynamic), diagnostics, weight_results,
-                  layer_results, tensors, found_ranges)
+                  layer_results, tensors, found_ranges, points(seen), made)
 
 
 def _compile(model: Source, target: str, options: dict[str, Any]) -> CompiledModel | CompileError:

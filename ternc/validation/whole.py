@@ -16,6 +16,7 @@ Array = npt.NDArray[np.generic]
 
 FLOAT_LIMIT: Final = 1e-5  # of the largest value of an output and sample
 TIE_STEPS: Final = 2.0  # scores closer than this many quantization steps are a tie
+_POINTS: Final = 400
 SIGNAL_DB: Final = 20.0  # of a quantized model against itself: only roundings differ
 
 
@@ -28,6 +29,17 @@ def whole(seen: Evidence, limits: Limits) -> list[Check]:
         if seen.quantized or limits.min_sqnr is not None or limits.min_agreement is not None:
             checks += _quantized(seen, name, limits)
     return checks
+
+
+def points(seen: Evidence) -> dict[str, tuple[list[float], list[float]]]:
+    """Of each output, evenly picked elements over all samples: onnxruntime's and the program's."""
+    found = {}
+    for name in seen.expected[0]:
+        wanted = np.concatenate([run[name].reshape(-1) for run in seen.expected])
+        answer = np.concatenate([run[name].reshape(-1) for run in seen.found])
+        picked = np.linspace(0, len(wanted) - 1, min(_POINTS, len(wanted))).astype(np.intp)
+        found[name] = ([float(v) for v in wanted[picked]], [float(v) for v in answer[picked]])
+    return found
 
 
 def _floats(seen: Evidence, name: str) -> Check:
