@@ -11,7 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from ternc import frontend
-from ternc.backends.esp32.build import OPTIMIZE, Optimize, build
+from ternc.backends.esp32.build import OPTIMIZE, Build, Optimize, build
+from ternc.backends.esp32.cost import estimate
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.targets import Target, target_named
 from ternc.compiled import CompiledModel
@@ -24,6 +25,8 @@ from ternc.structure import blames_the_model
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
+    from ternc.mixed_precision import Objective
+    from ternc.mixed_search import Price
 
 Activations = Literal["auto", "float32", "int8", "int16", "dynamic"]
 Weights = Literal["auto", "ternary", "int8", "float32"]
@@ -75,8 +78,9 @@ def compile(  # the name of the thing
     model: frontend.Source, target: str = "esp32", *, calibration_data: Any = None,
     activations: Activations = "auto", weights: Weights = "auto", name: str | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None, keep: Mapping[str, str] | None = None,
-    ternarize: bool | str | None = None, max_drop: float | None = None, labels: Any = None,
-    evaluation_data: Any = None, mean: Any = None, std: Any = None,
+    ternarize: bool | str | None = None, max_drop: float | None = None,
+    minimize: Objective = "flash", labels: Any = None, evaluation_data: Any = None,
+    mean: Any = None, std: Any = None,
     calibration_method: str = "minmax", ram: int | None = None, flash: int | None = None,
     optimize: Optimize = "default", fuse: bool = True, io: Literal["auto", "float"] = "auto",
     io_layout: Literal["model", "nhwc"] = "model", stateful: bool = False,
@@ -105,9 +109,12 @@ def compile(  # the name of the thing
         max_drop: choose ternary or int8 weights for each layer, for the smallest program that
             loses at most this much: points of accuracy against the float model when there are
             labels, else dB of output SQNR against the int8 model. `.mixed` holds the frontier.
+        minimize: what `max_drop` is spent on: "flash", or "latency" as the report estimates it.
         labels: class of each sample of the evaluation data, or of the calibration data without
-            it; default what these hold under "labels".
-        evaluation_data: what to measure losses on; default every other calibration sample.
+            it; default what these hold under "labels". "model" takes the float model's answers:
+            the drop is then the share answered otherwise, which no loss of accuracy exceeds.
+        evaluation_data: what to measure losses on, 1,000 samples or more to be sure of a point
+            of accuracy; default every other calibration sample.
         mean: what training subtracted from each raw sample, one number or one per channel (or
             {input name: either}); the compiled model takes raw samples, calibration data too.
         std: what training divided (sample - mean) by, likewise.
@@ -156,21 +163,33 @@ def compile(  # the name of the thing
     name_nodes(prepared.model.graph)
     quantized = _is_quantized(prepared.model)
     precision = Precision(activations, weights, scheme_name(ternarize), keep or {}, max_drop,
-                          calibration_method)
+                          calibration_method, minimize)
     checked(precision, prepared.model, data=calibration_data is not None, quantized=quantized)
     data = _samples(calibration_data, prepared)
+    symbol = name or _name_of(model)
+
+    def built_from(model: ir.Model, into: Diagnostics) -> Build:
+        found = build(
+            model, into, optimize=optimize, symbol=symbol,
+            room=chip.sram_bytes if ram is None else ram, fuse=fuse, io_float=io == "float",
+            channels_last_io=io_layout == "nhwc", stateful=stateful)
+        into.raise_errors()
+        assert found is not None
+        return found
+
+    def price(model: ir.Model) -> Price:
+        from ternc.mixed_search import Price
+
+        program = built_from(model, Diagnostics()).program
+        code = sum(native.code_bytes for native in program.natives)
+        return Price(len(encode(program)) + code, sum(estimate(program, chip).instructions))
+
     mixed = apply(
         prepared.model, precision, diagnostics, data, labels=labels, quantized=quantized,
-        evaluation=_samples(evaluation_data, prepared), progress=progress)
+        evaluation=_samples(evaluation_data, prepared), price=price, progress=progress)
     if observe is not None and precision.loses(data=data is not None, quantized=quantized):
         observe("quantize", prepared.model)  # compared for information: it is lossy
-    symbol = name or _name_of(model)
-    built = build(
-        prepared.model, diagnostics, optimize=optimize, symbol=symbol,
-        room=chip.sram_bytes if ram is None else ram, fuse=fuse, io_float=io == "float",
-        channels_last_io=io_layout == "nhwc", stateful=stateful)
-    diagnostics.raise_errors()
-    assert built is not None
+    built = built_from(prepared.model, diagnostics)
     compiled = CompiledModel(
         name=symbol, target=chip, source=source, model=prepared.model, program=built.program,
         plan=built.plan, blob=encode(built.program), diagnostics=diagnostics,

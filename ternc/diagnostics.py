@@ -47,6 +47,8 @@ CODES: Final[dict[str, str]] = {
     "TC0206": "a pass changed the model's answer",
     "TC0207": "weights were made ternary with loss",
     "TC0208": "the limit on the loss cannot be held",
+    "TC0209": "the samples are too few to be sure of the limit on the loss",
+    "TC0210": "mixed precision saved nothing",
     # 03xx: data
     "TC0301": "calibration or validation data does not fit the model",
     # 04xx: the target

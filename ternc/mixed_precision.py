@@ -1,46 +1,54 @@
 """Mixed precision: which layers may be ternary so that the loss stays below a limit.
 
-Each layer is measured alone: ternary by reconstruction, the rest int8. In the order of what a
-layer loses for each byte it saves, growing sets are then measured as they would be compiled, and
-the smallest in flash that holds the limit is taken.
+Each layer is measured alone: what it saves, and how much noise it adds to the output. From that
+follow sets of layers that save more and more, and bisection finds the last whose measured loss
+holds the limit. Which one is taken, other samples decide, that have chosen nothing: of a choice
+picked for its score, the score is too good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
-import onnx
 import onnx_ir as ir
 
-from ternc.diagnostics import CompileError, Diagnostic, Diagnostics
+from ternc.diagnostics import CompileError, Diagnostic, Diagnostics, Severity
+from ternc.ladder import Item, highest, ladder
+from ternc.mixed_search import Choice, Price, Search
+from ternc.quality import Drop, Measure
 
 if TYPE_CHECKING:
-    from ternc.feeds import Feed, Samples
+    from ternc.feeds import Samples
     from ternc.precision import Precision
 
-Array = npt.NDArray[np.generic]
+Objective = Literal["flash", "latency"]
+OBJECTIVES: Final = ("flash", "latency")
 _ROUNDING: Final = 1e-9
-_EXTRA: Final = 4  # layers tried beyond the first set that fails
+_BEYOND: Final = 2  # rungs above the selected one that the confirming samples may allow
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """One choice that was measured: its ternary layers, its size and what it loses.
 
-    `error` is the standard error of the drop, over the samples that it was measured on. A point
-    holds the limit when drop and error together do, so that new samples hold it too.
+    `quality`, `drop` and `error`, the standard error of the drop, are of the samples that select.
     """
 
     ternary: tuple[str, ...]
     flash_bytes: int
+    instructions: int
     quality: float
     drop: float
     error: float
-    holds: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for the report."""
+        return {"ternary": list(self.ternary), "flash_bytes": self.flash_bytes,
+                "instructions": self.instructions, "quality": self.quality, "drop": self.drop,
+                "error": self.error}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Sensitivity:
 
     node: str
     saved_bytes: int
+    saved_instructions: int
     drop: float
 
 
@@ -57,57 +66,66 @@ class MixedPrecision:
     """What was measured, and the point that was chosen.
 
     With labels, quality is accuracy in per cent, and the drop is from the float model. Without,
-    quality is the SQNR of the output in dB, and the drop is from the int8 model.
+    quality is the SQNR of the output in dB, and the drop is from the int8 model. `confirmed` is
+    the drop of the chosen point on samples that took no part in choosing it; `sure` is whether it
+    holds the limit with 95 % confidence.
     """
 
-    measure: Literal["accuracy", "sqnr"]
+    measure: Measure
+    objective: Objective
     limit: float
     reference: float
     samples: int
     sensitivity: tuple[Sensitivity, ...]
     frontier: tuple[Point, ...]
     chosen: Point
+    confirmed: Drop
+    sure: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the report."""
         return {
-            "measure": self.measure, "limit": self.limit, "reference": self.reference,
-            "samples": self.samples,
-            "sensitivity": [{"node": s.node, "saved_bytes": s.saved_bytes, "drop": s.drop}
-                            for s in self.sensitivity],
-            "frontier": [_point(p) for p in self.frontier],
-            "chosen": _point(self.chosen),
+            "measure": self.measure, "objective": self.objective, "limit": self.limit,
+            "reference": self.reference, "samples": self.samples,
+            "sensitivity": [
+                {"node": s.node, "saved_bytes": s.saved_bytes,
+                 "saved_instructions": s.saved_instructions, "drop": s.drop}
+                for s in self.sensitivity],
+            "frontier": [p.to_dict() for p in self.frontier],
+            "chosen": self.chosen.to_dict(),
+            "confirmed": {"drop": self.confirmed.value, "error": self.confirmed.error,
+                          "samples": self.confirmed.samples},
+            "sure": self.sure,
         }
 
     def table(self) -> str:
         """The frontier as text, smallest first; the chosen point is marked."""
+        from ternc.report import short
+
         unit = "%" if self.measure == "accuracy" else " dB"
         lines = [f"mixed precision, {self.measure} on {self.samples} samples, drop at most "
-                 f"{self.limit:g}:"]
-        for p in sorted(self.frontier, key=lambda p: p.flash_bytes):
+                 f"{self.limit:g}, for least {self.objective}:"]
+        for p in self.frontier:
             mark = "*" if p == self.chosen else " "
-            sure = f" +- {p.error:.2f}" if self.measure == "accuracy" else ""
-            names = f": {', '.join(p.ternary)}" if p.ternary else ""
-            lines.append(f"{mark} {p.flash_bytes:>10,} bytes  {p.quality:6.2f}{unit}  "
-                         f"drop {p.drop:5.2f}{sure}  {len(p.ternary)} ternary{names}")
+            names = f": {', '.join(map(short, p.ternary))}" if p.ternary else ""
+            lines.append(f"{mark} {p.flash_bytes:>10,} bytes  {p.instructions:>12,} instructions  "
+                         f"{p.quality:6.2f}{unit}  drop {p.drop:5.2f} +- {p.error:.2f}  "
+                         f"{len(p.ternary)} ternary{names}")
+        lines.append(f"  * on {self.confirmed.samples} samples that did not choose it: drop "
+                     f"{self.confirmed.value:.2f} +- {self.confirmed.error:.2f}")
         return "\n".join(lines)
 
 
-def _point(point: Point) -> dict[str, Any]:
-    return {"ternary": list(point.ternary), "flash_bytes": point.flash_bytes,
-            "quality": point.quality, "drop": point.drop, "error": point.error,
-            "holds": point.holds}
-
-
 def choose(
-    model: ir.Model, precision: Precision, data: Samples, *, labels: Any = None,
-    evaluation: Samples | None = None, diagnostics: Diagnostics,
-    progress: Callable[[int, int | None], None] | None = None,
+    model: ir.Model, precision: Precision, data: Samples, *,
+    price: Callable[[ir.Model], Price], labels: Any = None, evaluation: Samples | None = None,
+    diagnostics: Diagnostics, progress: Callable[[int, int | None], None] | None = None,
 ) -> MixedPrecision:
-    """The ternary layers of the smallest program whose loss is at most `precision.max_drop`.
+    """The ternary layers of the cheapest program whose loss is at most `precision.max_drop`.
 
     Measured on `evaluation`; without it every other sample of `data` is held out for that, and the
-    search fits on the rest.
+    search fits on the rest. `labels` may be "model": what the float model answers, so that a drop
+    is the share of samples answered otherwise, which no loss of accuracy can exceed.
 
     Raises:
         CompileError: not even the program with int8 weights holds the limit (TC0208).
@@ -115,187 +133,133 @@ def choose(
     from ternc.passes.ternarize import float_slots
 
     assert precision.max_drop is not None
-    fit, check, answers = _split(data, labels, evaluation)
-    search = _Search(model, precision, fit, check, answers, precision.max_drop)
+    limit = precision.max_drop + _ROUNDING
+    search = Search(model, precision, data, labels, evaluation, price)
     forced = tuple(sorted(precision.kept("ternary")))
-    slots = list(float_slots(model, None, precision.not_ternary))
-    weights: dict[str, int] = {}
-    for slot in slots:
-        array = slot.weight.const_value
-        assert array is not None
-        name = slot.node.name or ""
-        weights[name] = weights.get(name, 0) + int(array.size)
-    free = [name for name in weights if name not in forced]
-    total = len(free) + 4
-    search.measure(())  # the int8 model, which every loss in dB is counted from
-    base = search.measure(forced)
-    measured = []
+    names = dict.fromkeys(slot.node.name or "" for slot in float_slots(
+        model, None, precision.not_ternary | precision.kept("int16")))
+    free = [name for name in names if name not in forced]
+    base = search.choice(forced)
+    singles = []
     for index, name in enumerate(free):
-        point = search.measure((*forced, name))
-        measured.append(Sensitivity(name, weights[name] * 3 // 4, point.drop - base.drop))
+        singles.append(search.choice((*forced, name), refit=False))
         if progress is not None:
-            progress(index + 1, total)
-    order = [s.node for s in sorted(measured, key=lambda s: (
-        max(s.drop, 0.0) / s.saved_bytes, -s.saved_bytes, s.node))]
-    _grow(search, forced, order)
-    points = tuple(p for p in search.points.values() if set(forced) <= set(p.ternary))
-    # where nothing that saves is sure to hold, what was measured to hold must do
-    holding = [point for point in points if point.holds]
-    if all(point == base for point in holding):
-        holding = [point for point in points if point.drop <= search.limit + _ROUNDING]
-    if not holding:
-        raise CompileError((*diagnostics, _cannot_hold(search, points)))
-    chosen = min(holding, key=lambda p: (p.flash_bytes, p.drop))
+            progress(index + 1, len(free) + 1)
+    items = [Item(name, _cost(base, precision) - _cost(single, precision),
+                  single.select.relative_noise - base.select.relative_noise)
+             for name, single in zip(free, singles, strict=True)]
+    rungs = [(*forced, *rung.names) for rung in ladder(items)]
+    found = _found(search, rungs, base, limit)
+    tried = [search.choice(names) for names in ((), forced, *rungs) if search.measured(names)]
+    points = {choice.ternary: _point(search, choice) for choice in tried}
+    if found is None:
+        raise CompileError((*diagnostics, _cannot_hold(search, tried, precision.max_drop)))
+    confirmed = search.confirmed(found)
+    sure = confirmed.bound <= limit
+    if not sure:
+        diagnostics.add(_not_sure(search, found, precision.max_drop))
+    if found is base:
+        _tell_nothing_saved(search, diagnostics, points.values(), precision)
     return MixedPrecision(
-        search.kind, search.limit, search.reference, len(search.check), tuple(measured),
-        _pareto(points, chosen), chosen)
+        search.measure, precision.minimize, precision.max_drop, search.reference, search.samples,
+        tuple(_sensitivity(search, base, name, single)
+              for name, single in zip(free, singles, strict=True)),
+        _pareto([p for p in points.values() if set(forced) <= set(p.ternary)],
+                points[found.ternary]),
+        points[found.ternary], confirmed, sure)
 
 
-def _cannot_hold(search: _Search, points: Sequence[Point]) -> Diagnostic:
-    nearest = min(points, key=lambda p: p.drop)
-    unit = "points of accuracy" if search.kind == "accuracy" else "dB"
+def _cost(choice: Choice, precision: Precision) -> int:
+    price = choice.price
+    return price.flash_bytes if precision.minimize == "flash" else price.instructions
+
+
+def _found(search: Search, rungs: list[tuple[str, ...]], base: Choice, limit: float
+           ) -> Choice | None:
+    """The highest rung that is sure to hold, else the highest that was measured to."""
+    def selects(rung: int) -> bool:
+        return search.selected(search.choice(rungs[rung])).value <= limit
+
+    def confirms(rung: int) -> bool:
+        return search.confirmed(search.choice(rungs[rung])).bound <= limit
+
+    def measures(rung: int) -> bool:
+        return search.overall(search.choice(rungs[rung])).value <= limit
+
+    selected = highest(len(rungs), selects)
+    sure = highest(min(selected + _BEYOND, len(rungs)), confirms)
+    if sure:
+        return search.choice(rungs[sure - 1])
+    measured = highest(selected, measures)
+    if measured:
+        return search.choice(rungs[measured - 1])
+    return base if search.overall(base).value <= limit else None
+
+
+def _point(search: Search, choice: Choice) -> Point:
+    drop = search.selected(choice)
+    return Point(choice.ternary, choice.price.flash_bytes, choice.price.instructions,
+                 choice.select.quality, drop.value, drop.error)
+
+
+def _sensitivity(search: Search, base: Choice, name: str, single: Choice) -> Sensitivity:
+    return Sensitivity(
+        name, base.price.flash_bytes - single.price.flash_bytes,
+        base.price.instructions - single.price.instructions,
+        search.selected(single).value - search.selected(base).value)
+
+
+def _unit(search: Search) -> str:
+    return "points of accuracy" if search.measure == "accuracy" else "dB"
+
+
+def _cannot_hold(search: Search, tried: Sequence[Choice], limit: float) -> Diagnostic:
+    drops = {choice.ternary: search.overall(choice).value for choice in tried}
+    nearest = min(tried, key=lambda choice: drops[choice.ternary])
+    drop, unit = drops[nearest.ternary], _unit(search)
     return Diagnostic(
-        "TC0208", f"no choice of ternary and int8 layers loses at most {search.limit:g} {unit}",
-        notes=(f"nearest: {nearest.drop:.2f} {unit} with {len(nearest.ternary)} ternary layers "
-               f"({nearest.flash_bytes:,} bytes), {nearest.drop - search.limit:.2f} too much",),
-        help=f"allow --max-drop {np.ceil(nearest.drop * 10) / 10:g}, keep layers in float32 "
+        "TC0208", f"no choice of ternary and int8 layers loses at most {limit:g} {unit}",
+        notes=(f"nearest: {drop:.2f} {unit} with {len(nearest.ternary)} ternary layers "
+               f"({nearest.price.flash_bytes:,} bytes), {drop - limit:.2f} too much",),
+        help=f"allow --max-drop {np.ceil(drop * 10) / 10:g}, keep layers in float32 "
              "(--keep float32:NODE), or give more calibration samples")
 
 
-def _grow(search: _Search, forced: tuple[str, ...], order: list[str]) -> None:
-    """Bisects the longest prefix of `order` that holds, then tries the layers behind it."""
-    low, high = 0, len(order) + 1  # forced alone was measured; high fails or is beyond the end
-    while high - low > 1:
-        middle = len(order) if (low, high) == (0, len(order) + 1) else (low + high) // 2
-        if search.measure((*forced, *order[:middle])).holds:
-            low = middle
-        else:
-            high = middle
-    taken = [*forced, *order[:low]]
-    for name in order[low + 1 : low + 1 + _EXTRA]:
-        if search.measure((*taken, name)).holds:
-            taken.append(name)
+def _not_sure(search: Search, found: Choice, limit: float) -> Diagnostic:
+    overall, confirmed = search.overall(found), search.confirmed(found)
+    unit = _unit(search)
+    return Diagnostic(
+        "TC0209", f"the limit of {limit:g} {unit} holds on the {overall.samples} samples "
+        "measured, but so few do not prove it", Severity.WARNING,
+        notes=(f"measured: {overall.value:.2f} {unit}; with 95 % confidence on samples that chose "
+               f"nothing: at most {confirmed.bound:.2f}",),
+        help="give more labelled samples to measure on (--data), or a wider limit")
+
+
+def _tell_nothing_saved(search: Search, diagnostics: Diagnostics, points: Any,
+                        precision: Precision) -> None:
+    """The least limit that would have saved something."""
+    chosen = min(points, key=lambda p: len(p.ternary))
+    better = [p for p in points if (p.flash_bytes < chosen.flash_bytes if precision.minimize
+                                    == "flash" else p.instructions < chosen.instructions)]
+    if not better:
+        return
+    nearest = min(better, key=lambda p: p.drop)
+    diagnostics.note(
+        "TC0210", f"no layer became ternary: none loses at most {precision.max_drop:g} "
+        f"{_unit(search)}",
+        notes=(f"nearest: {nearest.drop:.2f} {_unit(search)} with {len(nearest.ternary)} ternary "
+               f"layers, {nearest.flash_bytes:,} instead of {chosen.flash_bytes:,} bytes",),
+        help="widen --max-drop to what the application can bear, or train with ternc.qat"
+        + ("; for a classifier, labels or --labels model measure answers instead of noise"
+           if search.measure == "sqnr" else ""))
 
 
 def _pareto(points: Sequence[Point], chosen: Point) -> tuple[Point, ...]:
-    """The points that no other beats in both flash and loss, the chosen one included."""
-    kept = [p for p in points if p == chosen or not any(
-        q.flash_bytes <= p.flash_bytes and q.drop <= p.drop
-        and (q.flash_bytes, q.drop) != (p.flash_bytes, p.drop) for q in points)]
-    return tuple(sorted(kept, key=lambda p: p.flash_bytes))
+    """The points that no other beats in flash, time and loss, the chosen one included."""
+    def beats(q: Point, p: Point) -> bool:
+        ours, theirs = ((x.flash_bytes, x.instructions, x.drop) for x in (q, p))
+        return ours != theirs and all(a <= b for a, b in zip(ours, theirs, strict=True))
 
-
-class _Search:
-    """Measures choices of ternary layers, each once."""
-
-    def __init__(self, model: ir.Model, precision: Precision, fit: Samples, check: list[Feed],
-                 answers: Array | None, limit: float) -> None:
-        self.base = ir.to_proto(model)
-        self.precision = precision
-        self.fit = fit
-        self.check = check
-        self.answers = answers
-        self.limit = limit
-        self.kind: Literal["accuracy", "sqnr"] = "sqnr" if answers is None else "accuracy"
-        self.points: dict[frozenset[str], Point] = {}
-        self.expected = _outputs(self.base, check)
-        self.reference = self._quality(self.expected) if answers is not None else float("nan")
-
-    def measure(self, ternary: tuple[str, ...]) -> Point:
-        """Compiles with these layers ternary as `apply` would, and measures."""
-        from ternc.backends.esp32.encode import encode
-        from ternc.backends.esp32.lower import lower
-        from ternc.backends.esp32.memory_plan import plan_memory
-        from ternc.precision import apply
-
-        key = frozenset(ternary)
-        if key in self.points:
-            return self.points[key]
-        model, quiet = ir.from_proto(self.base), Diagnostics()
-        keep = {node: kept for node, kept in self.precision.keep.items() if kept != "ternary"}
-        keep |= dict.fromkeys(ternary, "ternary")
-        apply(model, replace(self.precision, ternarize=None, weights="auto", keep=keep,
-                             max_drop=None), quiet, self.fit)
-        outputs = _outputs(ir.to_proto(model), self.check)
-        quality = self._quality(outputs)
-        program, _ = lower(model, quiet)
-        quiet.raise_errors()
-        plan_memory(program)  # which places the tensors
-        if self.kind == "sqnr" and not key:
-            self.reference = quality  # the int8 model is measured first
-        drop, error = self.reference - quality, self._error(outputs)
-        point = Point(tuple(n.name or "" for n in model.graph if n.name in key),
-                      len(encode(program)), quality, drop, error,
-                      drop + error <= self.limit + _ROUNDING)
-        self.points[key] = point
-        return point
-
-    def _error(self, got: list[Array]) -> float:
-        """Standard error of the drop in accuracy, from the samples where the answers differ."""
-        if self.answers is None:
-            return 0.0
-        lost = [
-            accuracy([before], label[None]) - accuracy([after], label[None])
-            for before, after, label in zip(self.expected, got, self.answers, strict=True)]
-        return float(np.std(lost) / np.sqrt(max(len(lost), 1)))
-
-    def _quality(self, got: list[Array]) -> float:
-        if self.answers is None:
-            return sqnr(self.expected, got)
-        return accuracy(got, self.answers)
-
-
-def _outputs(model: onnx.ModelProto, feeds: list[Feed]) -> list[Array]:
-    from ternc.oracle import Oracle
-
-    oracle = Oracle(model)
-    first = oracle.outputs[0]
-    return [oracle.run(feed, [first])[first] for feed in feeds]
-
-
-def sqnr(expected: Sequence[Array], got: Sequence[Array]) -> float:
-    """10 log10 of the signal's energy over the error's, in dB over all samples."""
-    signal = noise = 0.0
-    for want, have in zip(expected, got, strict=True):
-        wide = np.asarray(want, np.float64)
-        signal += float((wide**2).sum())
-        noise += float(((wide - np.asarray(have, np.float64)) ** 2).sum())
-    if noise == 0.0:
-        return 200.0
-    return float(10 * np.log10(max(signal, 1e-300) / noise))
-
-
-def accuracy(outputs: Sequence[Array], labels: Array) -> float:
-    """Per cent of samples whose largest output (or integer output) is the label."""
-    right = 0
-    for output, label in zip(outputs, labels, strict=True):
-        flat = np.asarray(output).reshape(-1)
-        if flat.size > 1:
-            answer = int(flat.argmax())
-        else:
-            answer = int(flat[0] > 0.5) if flat.dtype.kind == "f" else int(flat[0])
-        right += answer == int(label)
-    return 100.0 * right / max(len(labels), 1)
-
-
-def _split(
-    data: Samples, labels: Any, evaluation: Samples | None
-) -> tuple[Samples, list[Feed], Array | None]:
-    """Samples to fit on, samples to measure on, and the labels of those."""
-    from ternc.feeds import Samples as Kind
-
-    source = data if evaluation is None else evaluation
-    given = source.labels if labels is None else np.asarray(labels)
-    feeds = list(source)
-    if given is not None and (given.ndim == 0 or given.shape[0] != len(feeds) or given.size
-                              != len(feeds)):
-        raise CompileError((Diagnostic(
-            "TC0301", f"there are {len(feeds)} samples and labels of shape {given.shape}",
-            help="give one class number for each sample"),))
-    flat = None if given is None else given.reshape(-1)
-    if evaluation is not None:
-        return data, feeds, flat
-    if len(feeds) < 2:
-        return data, feeds, flat
-    fit, check = feeds[::2], feeds[1::2]
-    return Kind(lambda: iter(fit), len(fit)), check, None if flat is None else flat[1::2]
+    kept = [p for p in points if p == chosen or not any(beats(q, p) for q in points)]
+    return tuple(sorted(kept, key=lambda p: (p.flash_bytes, p.instructions)))

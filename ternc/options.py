@@ -45,6 +45,8 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-drop", metavar="X", type=float,
                         help="ternary or int8 for each layer, the smallest that loses at most X: "
                         "points of accuracy with labels, else dB of output SQNR")
+    parser.add_argument("--minimize", choices=("flash", "latency"), default="flash",
+                        help="what --max-drop is spent on; default %(default)s")
     parser.add_argument("--mean", metavar="M[,M...]", type=numbers,
                         help="the model takes raw samples: (x - mean) / std is folded in; one "
                         "number, or one per channel")
@@ -117,6 +119,7 @@ def compile_options(parsed: argparse.Namespace) -> dict[str, Any]:
     return {
         "keep": {**dict.fromkeys(nodes, "ternary"), **dict(parsed.keep)},
         "ternarize": named[-1] if named else None, "max_drop": parsed.max_drop,
+        "minimize": parsed.minimize,
         "mean": parsed.mean, "std": parsed.std,
         "target": parsed.target, "calibration_data": parsed.calibration,
         "calibration_method": parsed.calibration_method, "activations": parsed.activations,

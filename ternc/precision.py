@@ -19,7 +19,8 @@ from ternc.quantize import SCHEMES
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
-    from ternc.mixed_precision import MixedPrecision
+    from ternc.mixed_precision import MixedPrecision, Objective
+    from ternc.mixed_search import Price
     from ternc.passes._quantization_plan import Widths
 
 Progress = Callable[[int, "int | None"], None]
@@ -32,7 +33,11 @@ _HELD: Final = 1024  # samples of an iterator that are kept in memory, and that 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """What the user asked for; `ternarize` is None, "auto" or the name of a scheme."""
+    """What the user asked for; `ternarize` is None, "auto" or the name of a scheme.
+
+    `minimize` is what a limit on the loss is spent on, "flash" or "latency". With `refit`, layers
+    that stay int8 or float are fitted to what the ternary layers before them give.
+    """
 
     activations: str = "auto"
     weights: str = "auto"
@@ -40,6 +45,8 @@ class Precision:
     keep: Mapping[str, str] = field(default_factory=dict)
     max_drop: float | None = None
     method: str = "minmax"
+    minimize: Objective = "flash"
+    refit: bool = True
 
     def kept(self, precision: str) -> frozenset[str]:
         """The nodes that the user fixed to `precision`."""
@@ -83,6 +90,7 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
         UsageError: every such option is in its diagnostics.
     """
     from ternc.calibrate import METHODS
+    from ternc.mixed_precision import OBJECTIVES
 
     problems = Diagnostics()
     for name, value, allowed in (
@@ -90,6 +98,7 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
         ("weights", precision.weights, WEIGHTS),
         ("calibration method", precision.method, METHODS),
         ("ternarize", precision.ternarize or "auto", schemes()),
+        ("minimize", precision.minimize, OBJECTIVES),
     ):
         if value not in allowed:
             problems.error("TC0403", f"{name}={value!r} is not one of {', '.join(allowed)}")
@@ -154,9 +163,11 @@ def _check_combination(
 def apply(
     model: ir.Model, precision: Precision, diagnostics: Diagnostics, data: Samples | None = None,
     *, labels: Any = None, evaluation: Samples | None = None, quantized: bool = False,
-    progress: Progress | None = None,
+    price: Callable[[ir.Model], Price] | None = None, progress: Progress | None = None,
 ) -> MixedPrecision | None:
     """Quantizes `model` in place, as `precision` says; what mixed precision found, if it ran.
+
+    `price` is asked of mixed precision alone.
 
     Raises:
         CompileError: the data does not fit, or the limit on the loss cannot be held.
@@ -171,7 +182,8 @@ def apply(
         from ternc.mixed_precision import choose
 
         assert data is not None
-        mixed = choose(model, precision, data, labels=labels, evaluation=evaluation,
+        assert price is not None
+        mixed = choose(model, precision, data, price=price, labels=labels, evaluation=evaluation,
                        diagnostics=diagnostics, progress=progress)
         nodes = frozenset(mixed.chosen.ternary)
     ternarize(model, precision, diagnostics, data, nodes, progress)
@@ -203,7 +215,8 @@ def ternarize(
         from ternc.reconstruct import reconstruct
 
         reconstruct(model, list(islice(data, _HELD)) if data.count is None else Head(data),
-                    diagnostics, nodes=nodes, keep=keep, progress=progress)
+                    diagnostics, nodes=nodes, keep=keep, progress=progress,
+                    fixed=precision.kept("float32") if precision.refit else None)
         return
     if data is None:
         diagnostics.note(

@@ -11,9 +11,9 @@ from onnx_ir.passes import common
 
 import ternc
 from ternc.cli import main
-from ternc.diagnostics import CompileError, UsageError
-from ternc.mixed_precision import accuracy, sqnr
+from ternc.diagnostics import CompileError, TerncError, UsageError
 from ternc.oracle import Oracle
+from ternc.quality import accuracy, sqnr
 from tests.passes.running import graph
 
 RNG = np.random.default_rng(0)
@@ -75,8 +75,9 @@ def test_limit_in_accuracy_holds() -> None:
     mixed = compiled.mixed
     assert mixed is not None
     assert (mixed.measure, mixed.reference, mixed.samples) == ("accuracy", 100.0, 48)
-    assert mixed.chosen.holds
-    assert mixed.chosen.drop + mixed.chosen.error <= 50.0
+    assert mixed.confirmed.bound <= 50.0
+    assert mixed.sure
+    assert mixed.confirmed.samples == 32  # of 48 measured, every third chose
     assert len(mixed.sensitivity) == 3
     int8 = ternc.compile(MODEL, calibration_data=X)
     assert len(compiled.blob) < len(int8.blob)
@@ -131,7 +132,8 @@ def test_limit_that_cannot_be_held() -> None:
 @pytest.mark.parametrize(
     "options",
     [{"max_drop": 1.0}, {"max_drop": -1.0, "calibration_data": X}, {"ternarize": "best"},
-     {"max_drop": float("nan"), "calibration_data": X}, {"keep": {"a": "int4"}},
+     {"max_drop": float("nan"), "calibration_data": X},
+     {"max_drop": 1.0, "minimize": "arena", "calibration_data": X}, {"keep": {"a": "int4"}},
      {"keep": {"nobody": "int8"}}, {"ternarize": "reconstruct"},
      {"weights": "int8", "ternarize": True},
      {"activations": "int8", "weights": "float32", "calibration_data": X},
@@ -141,10 +143,55 @@ def test_options_that_contradict(options: dict[str, Any]) -> None:
         ternc.compile(MODEL, **options)
 
 
-@pytest.mark.parametrize("labels", [LABELS[:5], np.zeros((96, 2)), np.int64(3)])
+@pytest.mark.parametrize("labels", [LABELS[:5], np.zeros((96, 2)), np.int64(3),
+                                    np.full(96, np.nan), np.array(["cat"] * 96)])
 def test_labels_that_do_not_fit(labels: Any) -> None:
-    with pytest.raises(CompileError, match="TC0301"):
+    with pytest.raises(TerncError, match="TC0301"):
         ternc.compile(MODEL, calibration_data=X, labels=labels, max_drop=1.0)
+
+
+def test_answers_of_the_model_as_labels() -> None:
+    """Without labels: the share answered otherwise than by the float model."""
+    compiled = ternc.compile(MODEL, calibration_data=X, labels="model", max_drop=50.0)
+    assert compiled.mixed is not None
+    assert (compiled.mixed.measure, compiled.mixed.reference) == ("accuracy", 100.0)
+    labelled = ternc.compile(MODEL, calibration_data=X, labels=LABELS, max_drop=50.0)
+    assert labelled.mixed == compiled.mixed  # LABELS are the model's answers
+    one_hot = ternc.compile(MODEL, calibration_data=X, labels=np.eye(4)[LABELS], max_drop=50.0)
+    assert one_hot.mixed == compiled.mixed
+
+
+def test_few_samples_prove_nothing() -> None:
+    """A point holds on the samples measured, and the warning says what is sure."""
+    compiled = ternc.compile(MODEL, calibration_data=X, labels=LABELS, max_drop=5.0)
+    mixed = compiled.mixed
+    assert mixed is not None
+    assert not mixed.sure
+    assert mixed.chosen.drop <= 5.0
+    (warning,) = [item for item in compiled.diagnostics if item.code == "TC0209"]
+    assert f"at most {mixed.confirmed.bound:.2f}" in warning.notes[0]
+    assert mixed.confirmed.bound > 5.0
+
+
+def test_nothing_saved_says_what_would() -> None:
+    compiled = ternc.compile(MODEL, calibration_data=X, max_drop=0.0)
+    (note,) = [item for item in compiled.diagnostics if item.code == "TC0210"]
+    assert "nearest" in note.notes[0]
+    assert "--labels model" in note.help
+
+
+def test_latency_as_the_objective() -> None:
+    """A layer that ternary weights make slower stays int8, however much flash it would save."""
+    fast = ternc.compile(MODEL, "esp32c3", calibration_data=X, max_drop=100.0,
+                         minimize="latency")
+    int8 = ternc.compile(MODEL, "esp32c3", calibration_data=X)
+    assert fast.mixed is not None
+    gains = {s.node: s.saved_instructions for s in fast.mixed.sensitivity}
+    assert set(fast.mixed.chosen.ternary) == {name for name, gain in gains.items() if gain > 0}
+    assert fast.mixed.chosen.instructions == sum(
+        layer["instructions"] for layer in fast.report()["layers"])
+    assert fast.mixed.chosen.instructions <= sum(
+        layer["instructions"] for layer in int8.report()["layers"])
 
 
 def test_iterators_are_read_once() -> None:

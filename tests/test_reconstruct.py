@@ -11,9 +11,9 @@ from onnx_ir.passes import common
 
 from ternc.diagnostics import Diagnostics
 from ternc.layer_inputs import layer_inputs
-from ternc.mixed_precision import sqnr
 from ternc.passes.detect_ternary import DetectTernary
 from ternc.passes.ternarize import Ternarize, float_slots
+from ternc.quality import sqnr
 from ternc.quantize.reconstruction import reconstruct_weights
 from ternc.reconstruct import reconstruct
 from tests.passes.running import graph, run

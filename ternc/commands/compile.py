@@ -34,6 +34,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", metavar="OUT", required=True,
                         help="C header (.h), raw program (.tern) or quantized model (.onnx)")
     options.add_compile_options(parser)
+    parser.add_argument("--data", metavar="X.npz|DIR", help="samples that --max-drop measures "
+                        "on, 1,000 or more with labels; default every other calibration sample")
+    parser.add_argument("--labels", metavar="Y.npy|model", help="their classes; 'labels' in the "
+                        "data serves too; model: what the float model answers")
     parser.add_argument("--name", metavar="SYMBOL", type=options.symbol,
                         help="prefix of the C names; default from the model's file name")
     options.add_report(parser)
@@ -49,7 +53,8 @@ def run(parsed: argparse.Namespace) -> int:
     options.check_output(output, Path(parsed.model))
     if parsed.report is not None:
         options.check_writable(parsed.report, Path(parsed.model))
-    compiled = compiled_model(parsed, name=parsed.name)
+    compiled = compiled_model(parsed, name=parsed.name, evaluation_data=parsed.data,
+                              labels=parsed.labels)
     data = compiled.report()
     compiled.save(output)
     if parsed.report is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ternc.diagnostics import Diagnostic, UsageError
+from ternc.labels import class_numbers, read_labels
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
@@ -36,32 +36,13 @@ def feeds(
         return list(random_feeds(specs, samples or NOISE_SAMPLES, seed)), None
     known = read(data, specs)
     taken = list(islice(known, samples))
-    found = known.labels if labels is None else _labels(labels)
+    found = known.labels if labels is None else read_labels(labels)
     if found is None:
         return taken, None
-    if found.ndim == 2 and found.shape[1] > 1:
-        found = found.argmax(axis=1)  # one-hot
-    found = found.reshape(-1)
+    found = class_numbers(found)
     if len(found) < len(taken):
         raise _failure(f"{len(found)} labels for {len(taken)} samples")
     return taken, found[: len(taken)]
-
-
-def _labels(labels: object) -> Array:
-    if not isinstance(labels, (str, os.PathLike)):
-        return np.asarray(labels)
-    try:
-        loaded = np.load(labels, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise _failure(f"{os.fspath(labels)!r} cannot be read: {error}") from None
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        if len(loaded.files) != 1 and "labels" not in loaded.files:
-            raise _failure(f"{os.fspath(labels)!r} holds {len(loaded.files)} arrays, none of "
-                           "them named 'labels'")
-        found: Array = loaded["labels" if "labels" in loaded.files else loaded.files[0]]
-        return found
 
 
 def _failure(message: str) -> UsageError:

@@ -1,0 +1,191 @@
+"""Measuring choices of ternary layers for mixed precision, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from ternc.diagnostics import CompileError, Diagnostic, Diagnostics
+from ternc.labels import class_numbers, read_labels
+from ternc.quality import Array, Drop, Measure, Scores, answer, scores
+
+if TYPE_CHECKING:
+    from ternc.feeds import Samples
+    from ternc.precision import Precision
+
+OWN_ANSWERS: Final = "model"  # as labels: what the float model answers
+_SELECT: Final = 1000  # samples that the search looks at; more make it slow, and no surer
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a compiled model takes."""
+
+    flash_bytes: int
+    instructions: int
+
+
+@dataclass(slots=True)
+class Part:
+    """Some of the samples, with the float model's outputs and the labels."""
+
+    samples: Samples
+    expected: list[Array]
+    labels: Array | None
+
+    def score(self, model: onnx.ModelProto) -> Scores:
+        """Scores of `model` on these samples."""
+        return scores(self.expected, outputs(model, self.samples), self.labels)
+
+
+@dataclass(slots=True)
+class Choice:
+    """A compiled choice and its scores: on the samples that select, and on the others."""
+
+    ternary: tuple[str, ...]
+    price: Price
+    model: onnx.ModelProto
+    select: Scores
+    confirm: Scores | None = field(default=None)
+
+
+class Search:
+    """Compiles and measures choices of ternary layers.
+
+    The samples are split in three: those that the weights are fitted to, those that a choice is
+    made by, and those that confirm it and have chosen nothing.
+    """
+
+    def __init__(
+        self, model: ir.Model, precision: Precision, data: Samples, labels: Any,
+        evaluation: Samples | None, price: Callable[[ir.Model], Price],
+    ) -> None:
+        self.base = ir.to_proto(model)
+        self.precision = precision
+        self.price = price
+        self.fit, check, given = _split(data, labels, evaluation)
+        expected = list(outputs(self.base, check))
+        if isinstance(given, str):
+            given = np.array([answer(output) for output in expected])
+        self.measure: Measure = "sqnr" if given is None else "accuracy"
+        step = max(3, -(-len(expected) // _SELECT)) if len(expected) >= 3 else 1
+        chosen = [index % step == 0 for index in range(len(expected))]
+        self.selecting = _part(check, expected, given, chosen)
+        self.confirming = self.selecting if step == 1 else _part(
+            check, expected, given, [not taken for taken in chosen])
+        self._choices: dict[tuple[frozenset[str], bool], Choice] = {}
+
+    def choice(self, ternary: Sequence[str], *, refit: bool = True) -> Choice:
+        """Compiles with these layers ternary as `apply` would, and scores."""
+        from ternc.precision import apply
+
+        key = frozenset(ternary), refit
+        if key not in self._choices:
+            model = ir.from_proto(self.base)
+            keep = {node: kept for node, kept in self.precision.keep.items() if kept != "ternary"}
+            keep |= dict.fromkeys(ternary, "ternary")
+            names = tuple(node.name or "" for node in model.graph if node.name in key[0])
+            asked = replace(self.precision, ternarize=None, weights="auto", keep=keep,
+                            max_drop=None, refit=refit)
+            apply(model, asked, Diagnostics(), self.fit)
+            proto = ir.to_proto(model)
+            self._choices[key] = Choice(names, self.price(model), proto,
+                                        self.selecting.score(proto))
+        return self._choices[key]
+
+    def measured(self, ternary: Sequence[str]) -> bool:
+        """Whether that choice has been compiled as it would be in the end."""
+        return (frozenset(ternary), True) in self._choices
+
+    def selected(self, choice: Choice) -> Drop:
+        """The drop on the samples that select."""
+        return choice.select.drop_from(self._reference(confirming=False))
+
+    def confirmed(self, choice: Choice) -> Drop:
+        """The drop on the samples that confirm."""
+        return self._confirm(choice).drop_from(self._reference(confirming=True))
+
+    def overall(self, choice: Choice) -> Drop:
+        """The drop on both."""
+        before = self._reference(confirming=False), self._reference(confirming=True)
+        if self.confirming is self.selecting:
+            return choice.select.drop_from(before[0])
+        return (choice.select + self._confirm(choice)).drop_from(before[0] + before[1])
+
+    @property
+    def reference(self) -> float:
+        """The accuracy of the float model, or the SQNR of the int8 one, on all the samples."""
+        parts = [self._reference(confirming=False)]
+        if self.confirming is not self.selecting:
+            parts.append(self._reference(confirming=True))
+        return sum(parts[1:], parts[0]).quality
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are to measure on."""
+        count = len(self.selecting.expected)
+        return count if self.confirming is self.selecting else count + len(
+            self.confirming.expected)
+
+    def _reference(self, *, confirming: bool) -> Scores:
+        """Accuracy is counted from the float model, SQNR from the one with int8 weights."""
+        part = self.confirming if confirming else self.selecting
+        if self.measure == "accuracy":
+            return scores(part.expected, part.expected, part.labels)
+        int8 = self.choice(())
+        return self._confirm(int8) if confirming else int8.select
+
+    def _confirm(self, choice: Choice) -> Scores:
+        if choice.confirm is None:
+            choice.confirm = self.confirming.score(choice.model)
+        return choice.confirm
+
+
+def outputs(model: onnx.ModelProto, samples: Samples) -> Iterator[Array]:
+    """The first output for each sample."""
+    from ternc.oracle import Oracle
+
+    oracle = Oracle(model)
+    first = oracle.outputs[0]
+    return (oracle.run(feed, [first])[first] for feed in samples)
+
+
+def _part(check: Samples, expected: list[Array], labels: npt.NDArray[Any] | None,
+          taken: list[bool]) -> Part:
+    from itertools import compress
+
+    from ternc.feeds import Samples as Kind
+
+    return Part(Kind(lambda: compress(check, taken), sum(taken)),
+                list(compress(expected, taken)),
+                None if labels is None else np.asarray(labels)[np.array(taken)])
+
+
+def _split(
+    data: Samples, labels: Any, evaluation: Samples | None
+) -> tuple[Samples, Samples, npt.NDArray[Any] | str | None]:
+    """Samples to fit on, samples to measure on, and the labels of those."""
+    from ternc.feeds import Samples as Kind
+
+    source = data if evaluation is None else evaluation
+    count = source.count if source.count is not None else sum(1 for _ in source)
+    given: npt.NDArray[Any] | str | None = source.labels if labels is None else labels
+    if given is not None and not (isinstance(given, str) and given == OWN_ANSWERS):
+        found = read_labels(given)
+        if found.ndim == 0 or found.shape[0] != count:
+            raise CompileError((Diagnostic(
+                "TC0301", f"there are {count} samples and labels of shape {found.shape}",
+                help="give one class number for each sample"),))
+        given = class_numbers(found)
+    if evaluation is not None or count < 2:
+        return data, source, given
+    fit = Kind(lambda: islice(iter(source), 0, None, 2), (count + 1) // 2)
+    check = Kind(lambda: islice(iter(source), 1, None, 2), count // 2)
+    return fit, check, given if given is None or isinstance(given, str) else given[1::2]
