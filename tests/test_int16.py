@@ -14,8 +14,8 @@ from ternc.compiled import CompiledModel
 from ternc.diagnostics import CompileError, UsageError
 from ternc.feeds import input_specs, random_feeds
 from ternc.layerwise import check_layers
-from ternc.mixed_precision import sqnr
 from ternc.oracle import Oracle
+from ternc.quality import sqnr
 from tests.agreement import Array, bytes_, check, feeds, floats, instructions, model
 from tests.graphs import graphs
 
