@@ -21,6 +21,7 @@ from ternc.normalization import normalised
 from ternc.passes import front
 from ternc.passes._graph import name_nodes
 from ternc.precision import Precision, apply, checked, held, scheme_name
+from ternc.sample_statistics import asked, resolved
 from ternc.structure import blames_the_model
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def compile(  # the name of the thing
             of accuracy; default every other calibration sample.
         mean: what training subtracted from each raw sample, one number or one per channel (or
             {input name: either}); the compiled model takes raw samples, calibration data too.
+            "data" takes that of the calibration data, for each channel.
         std: what training divided (sample - mean) by, likewise.
         name: the C prefix; default from the file's name.
         shapes: sizes of inputs whose shape is dynamic, by input name.
@@ -153,7 +155,13 @@ def compile(  # the name of the thing
             "TC0403", f"name={name!r} is not a C identifier",
             help="letters, digits and underscores, not starting with a digit"),))
     diagnostics = Diagnostics()
-    source = normalised(frontend.load(model, example_inputs), mean, std)
+    source = frontend.load(model, example_inputs)
+    data = None
+    if asked(mean, std):  # the samples are read for the model as it was before normalization
+        raw = prepare(source, shapes=shapes)
+        data = _samples(calibration_data, raw)
+        mean, std = resolved(mean, std, raw.model, data)
+    source = normalised(source, mean, std)
     observe = None
     if verify_passes:
         from ternc.verify_passes import PassVerifier
@@ -165,7 +173,7 @@ def compile(  # the name of the thing
     precision = Precision(activations, weights, scheme_name(ternarize), keep or {}, max_drop,
                           calibration_method, minimize)
     checked(precision, prepared.model, data=calibration_data is not None, quantized=quantized)
-    data = _samples(calibration_data, prepared)
+    data = data or _samples(calibration_data, prepared)
     symbol = name or _name_of(model)
 
     def built_from(model: ir.Model, into: Diagnostics) -> Build:

@@ -47,10 +47,10 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         "points of accuracy with labels, else dB of output SQNR")
     parser.add_argument("--minimize", choices=("flash", "latency"), default="flash",
                         help="what --max-drop is spent on; default %(default)s")
-    parser.add_argument("--mean", metavar="M[,M...]", type=numbers,
+    parser.add_argument("--mean", metavar="M[,M...]|data", type=numbers,
                         help="the model takes raw samples: (x - mean) / std is folded in; one "
-                        "number, or one per channel")
-    parser.add_argument("--std", metavar="S[,S...]", type=numbers, help="see --mean")
+                        "number, or one per channel; data: those of the calibration samples")
+    parser.add_argument("--std", metavar="S[,S...]|data", type=numbers, help="see --mean")
     parser.add_argument("-O", "--optimize", choices=("size", "default", "speed"),
                         default="default", help="size: fast kernels only where they cost no "
                         "memory; speed: more memory, and generated code for ternary convolutions")
@@ -174,8 +174,10 @@ def keep(text: str) -> tuple[str, str]:
     return node, precision
 
 
-def numbers(text: str) -> float | list[float]:
-    """0.5 from "0.5", [0.5, 0.4, 0.4] from "0.5,0.4,0.4"."""
+def numbers(text: str) -> float | list[float] | str:
+    """0.5 from "0.5", [0.5, 0.4, 0.4] from "0.5,0.4,0.4", "data" as it is."""
+    if text == "data":
+        return text
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:

@@ -51,9 +51,53 @@ def test_int8_port_is_the_raw_byte() -> None:
     assert [name[:8] for name in names[1:]] == ["conv2d_i", "dense_i8"]
 
 
+def test_statistics_of_the_data() -> None:
+    """One number for each channel, whatever the form of the data; folded as if it were given."""
+    model, mean = _model(), RAW.mean(axis=(0, 2, 3), dtype=np.float64)
+    std = RAW.std(axis=(0, 2, 3), dtype=np.float64)
+    given = ternc.compile(model, mean=mean, std=std, calibration_data=RAW)
+    for data in (RAW, {"x": RAW}, (sample[None] for sample in RAW)):
+        found = ternc.compile(model, mean="data", std="data", calibration_data=data)
+        np.testing.assert_allclose(found.run(RAW)["y"], given.run(RAW)["y"], rtol=1e-4, atol=1e-4)
+    one = ternc.compile(model, mean={"x": "data"}, std=64.0, calibration_data=RAW)
+    other = ternc.compile(model, mean=mean, std=64.0, calibration_data=RAW)
+    np.testing.assert_allclose(one.run(RAW)["y"], other.run(RAW)["y"], rtol=1e-4, atol=1e-4)
+
+
+def test_channels_last_get_one_number() -> None:
+    """A per-channel affine would not fold through the Transpose; and a constant channel is no
+    division by 0."""
+    model = graph("t = Transpose <perm=[0,3,1,2]> (x)\nc = Conv (t, k)\ny = Flatten (c)",
+                  "float[1,6,6,3] x", "float[1,32] y",
+                  k=RNG.standard_normal((2, 3, 3, 3)).astype(np.float32))
+    data = np.moveaxis(RAW, 1, 3)
+    found = ternc.compile(model, mean="data", std="data", calibration_data=data)
+    given = ternc.compile(model, mean=float(data.mean()), std=float(data.std()),
+                          calibration_data=data)
+    np.testing.assert_allclose(found.run(data)["y"], given.run(data)["y"], rtol=1e-4, atol=1e-4)
+    flat = RAW.copy()
+    flat[:, 1] = 7
+    constant = ternc.compile(_model(), mean="data", std="data", calibration_data=flat)
+    assert all(np.isfinite(constant.run(flat)["y"]).reshape(-1))
+
+
+def test_command_line_takes_statistics_of_the_data(tmp_path: Any) -> None:
+    import onnx
+
+    from ternc.cli import main
+
+    onnx.save(ir.to_proto(_model()), tmp_path / "m.onnx")
+    np.savez(tmp_path / "d.npz", x=RAW)
+    command = [str(tmp_path / "m.onnx"), "-o", str(tmp_path / "m.tern"), "--mean", "data",
+               "--std", "data"]
+    assert main(command) == 2  # and no data
+    assert not (tmp_path / "m.tern").exists()
+    assert main([*command, "--calibration", str(tmp_path / "d.npz")]) == 0
+
+
 @pytest.mark.parametrize(
     "options", [{"mean": [1.0, 2.0]}, {"std": 0.0}, {"std": -1.0}, {"mean": {"z": 1.0}},
-                {"mean": float("nan")}, {"mean": "many"}])
+                {"mean": float("nan")}, {"mean": "many"}, {"mean": "data"}])
 def test_statistics_that_do_not_fit(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="TC0403"):
         ternc.compile(_model(), **options)
