@@ -48,14 +48,12 @@ class DeviceProgram:
 
 def of_compiled(compiled: CompiledModel) -> DeviceProgram:
     """The program of a compiled model, with the header that its user gets."""
+    from ternc.backends.esp32.decode import decode
     from ternc.backends.esp32.emit_header import emit_header, kernel_names
-    from ternc.backends.esp32.isa import Kind
     from ternc.backends.esp32.program import Region
 
     program = compiled.program
     own = {native.opcode.name for native in program.natives}
-    constants = {id(t): t.nbytes for item in program.instructions
-                 for t in item.tensors(Kind.CONST, Kind.IN) if t.data is not None}
     size = program.region_bytes
     return _checked(DeviceProgram(
         header=emit_header(program, compiled.blob, symbol="model"),
@@ -68,7 +66,7 @@ def of_compiled(compiled: CompiledModel) -> DeviceProgram:
         scratch_bytes=_round_up(size.get(Region.SCRATCH, 0)),
         state_bytes=_round_up(size.get(Region.STATE, 0)),
         slow_bytes=_round_up(size.get(Region.SLOW, 0)), arena_bytes=compiled.plan.arena_bytes,
-        blob_bytes=len(compiled.blob), weight_bytes=sum(constants.values())))
+        blob_bytes=len(compiled.blob), weight_bytes=len(decode(compiled.blob).data)))
 
 
 def of_loaded(loaded: LoadedModel) -> DeviceProgram:
@@ -100,7 +98,7 @@ def of_loaded(loaded: LoadedModel) -> DeviceProgram:
         size[Region.SCRATCH], size[Region.STATE], size[Region.SLOW],
         parsed.region_bytes.get(Region.SCRATCH, 0) + parsed.region_bytes.get(Region.STATE, 0),
         len(loaded.blob),
-        sum(t.size for t in parsed.tensors if t.region is Region.CONSTANT)))
+        len(parsed.data)))
 
 
 def _round_up(size: int) -> int:

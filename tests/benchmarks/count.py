@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -86,23 +85,22 @@ def compile_layer(layer: Layer, *, speed: bool = False) -> CompiledModel:
     )  # fmt: skip
 
 
-def count_layers(folder: Path, only: str = "") -> dict[str, Row]:
+def count_layers(only: str = "") -> dict[str, Row]:
     """One row per layer of the table."""
     rows = {}
     for layer in LAYERS:
         if only not in layer.name:
             continue
-        rows[layer.name] = _row(layer, compile_layer(layer), folder, layer.goal, layer.goal_bits)
+        rows[layer.name] = _row(layer, compile_layer(layer), layer.goal, layer.goal_bits)
         if layer.speed_goal:
             compiled = compile_layer(layer, speed=True)
             rows[f"{layer.name}, -O speed"] = _row(
-                layer, compiled, folder, layer.speed_goal, float("inf"))
+                layer, compiled, layer.speed_goal, float("inf"))
     return rows
 
 
-def _row(layer: Layer, compiled: CompiledModel, folder: Path, goal: float,
-         goal_bits: float) -> Row:
-    done = emulate.count(compiled, folder)
+def _row(layer: Layer, compiled: CompiledModel, goal: float, goal_bits: float) -> Row:
+    done = emulate.count(compiled)
     items = compiled.program.instructions
     macs = sum(item.macs for item in items)
     flash = weight_bytes(compiled) + sum(n.code_bytes for n in compiled.program.natives)
@@ -117,7 +115,7 @@ def _row(layer: Layer, compiled: CompiledModel, folder: Path, goal: float,
     }  # fmt: skip
 
 
-def count_models(folder: Path, only: str = "") -> dict[str, Row]:
+def count_models(only: str = "") -> dict[str, Row]:
     """One row per model that is there; ResNet8 comes in float and is calibrated on noise."""
     rows = {}
     for name, (file, instructions, arena, flash) in PEERS.items():
@@ -127,23 +125,19 @@ def count_models(folder: Path, only: str = "") -> dict[str, Row]:
         if name == "ResNet8":
             data = np.random.default_rng(0).uniform(0, 255, (8, 1, 32, 32, 3)).astype(np.float32)
         compiled = ternc.compile(MODELS / file, "esp32c3", calibration_data=data)
-        done = emulate.count(compiled, folder)
-        constants = {
-            id(t): t.nbytes
-            for i in compiled.program.instructions
-            for t in i.tensors(Kind.CONST, Kind.IN)
-            if t.data is not None
-        }
-        weights = sum(constants.values())
+        done = emulate.run(compiled)
+        clang = emulate.run(compiled, compiler=None, emulator="unicorn")
         rows[name] = {
             "instructions": done.instructions, "arena": compiled.plan.arena_bytes,
-            "stack": done.stack_bytes, "weights": weights,
-            "program": len(compiled.blob) - weights, "kernels": done.kernel_bytes,
+            "stack": done.stack_bytes, "weights": done.flash.weights,
+            "program": done.flash.program, "kernels": done.flash.kernels,
+            "clang_instructions": clang.instructions, "clang_kernels": clang.flash.kernels,
             "peer_instructions": instructions, "peer_arena": arena, "peer_flash": flash,
             "layers": [
-                {"layer": i.layer, "kernel": i.opcode.name, "macs": i.macs, "instructions": n,
-                 "scratch": sum(t.nbytes for t in i.scratch)}
-                for i, n in zip(compiled.program.instructions, done.steps, strict=True)],
+                {"layer": i.layer, "kernel": i.opcode.name, "macs": i.macs,
+                 "instructions": counts.instructions, "scratch": layer.scratch_bytes}
+                for i, (layer, counts) in zip(compiled.program.instructions, done.layers,
+                                              strict=True)],
         }  # fmt: skip
     return rows
 
@@ -188,7 +182,8 @@ def worse(found: dict[str, dict[str, Row]], baseline: dict[str, dict[str, Row]])
     for kind, rows in found.items():
         for name, row in rows.items():
             old = baseline.get(kind, {}).get(name, {})
-            for key in ("instructions", "bits", "scratch", "arena", "weights", "kernels"):
+            for key in ("instructions", "bits", "scratch", "arena", "weights", "kernels",
+                        "clang_instructions", "clang_kernels"):
                 if key in row and key in old and row[key] > old[key] * TOLERANCE:
                     problems.append(f"{name}: {key} {row[key]} (recorded: {old[key]})")
     return problems
@@ -205,10 +200,8 @@ def main(argv: list[str] | None = None) -> int:
         print(missing, file=sys.stderr)
         return 2
     both = options.layers == options.models
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        layers = count_layers(folder, options.only) if both or options.layers else {}
-        models = count_models(folder, options.only) if both or options.models else {}
+    layers = count_layers(options.only) if both or options.layers else {}
+    models = count_models(options.only) if both or options.models else {}
     found = {"layers": layers, "models": models}
     if options.json:
         print(json.dumps(found, indent=1))

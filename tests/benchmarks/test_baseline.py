@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,9 @@ from tests.benchmarks import count, emulate
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(emulate.missing_tools()), reason=emulate.missing_tools() or "-")
-def test_layers_are_as_recorded(tmp_path: Path) -> None:
+def test_layers_are_as_recorded() -> None:
     baseline = json.loads(count.BASELINE.read_text(encoding="utf-8"))
-    found = {"layers": count.count_layers(tmp_path)}
+    found = {"layers": count.count_layers()}
     assert set(found["layers"]) == set(baseline["layers"])
     assert count.worse(found, baseline) == []
 
