@@ -28,6 +28,7 @@ from ternc.passes.infer_shapes import InferShapes
 from ternc.passes.normalise_dynamic import NormaliseDynamic
 from ternc.passes.raise_opset import RaiseOpset
 from ternc.passes.raise_recurrence import RaiseRecurrence
+from ternc.passes.remove_channels import RemoveChannels
 from ternc.passes.repair import Repair
 from ternc.passes.simplify import Simplify
 
@@ -67,5 +68,6 @@ def front(
         FoldBatchNorm(folded),
         DetectTernary(diagnostics),
         FoldInput(folded),
+        RemoveChannels(diagnostics, folded),
         common.RemoveUnusedNodesPass(),
     )

@@ -38,6 +38,7 @@ CODES: Final[dict[str, str]] = {
     "TC0105": "the graph has control flow that could not be removed",
     "TC0106": "a shape is too large",
     "TC0107": "the model has no outputs or no work to do",
+    "TC0108": "channels that do not matter were removed",
     # 02xx: weights and numbers
     "TC0201": "weights are almost ternary",
     "TC0202": "a range saturates",

@@ -6,6 +6,8 @@ import io
 import math
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from ternc.backends.esp32 import cost
 from ternc.backends.esp32.emit_header import kernel_names
 from ternc.backends.esp32.isa import Kind
@@ -117,6 +119,22 @@ def weight_count(item: Instruction) -> int:
     return _int(item, "out_c") * window * _int(item, "in_c") // _int(item, "groups")
 
 
+def _zeros(item: Instruction) -> float | None:
+    """Which part of an instruction's weights is zero; None where they have a zero point.
+
+    What pads a kernel's layout is zero: counting the others is exact.
+    """
+    names = {operand.name for operand in item.opcode.operands}
+    if not weight_count(item) or ("w_zero" in names and item.operand("w_zero") is not None):
+        return None
+    nonzeros = item.weight_nonzeros
+    if nonzeros is None:
+        stored = [item.operand(name) for name in ("w", "r") if name in names]
+        nonzeros = sum(int(np.count_nonzero(tensor.data)) for tensor in stored
+                       if isinstance(tensor, Tensor) and tensor.data is not None)
+    return 1 - nonzeros / weight_count(item)
+
+
 def _int(item: Instruction, name: str) -> int:
     value = item.operand(name)
     assert isinstance(value, int), name
@@ -154,16 +172,13 @@ def _layers(compiled: CompiledModel, latency: cost.Latency) -> list[dict[str, An
     for item, count in zip(compiled.program.instructions, latency.instructions, strict=True):
         output = item.writes[0]
         weights = weight_count(item)
-        zeros = None
-        if item.weight_nonzeros is not None and weights:
-            zeros = 1 - item.weight_nonzeros / weights
         layers.append({
             "name": item.layer, "op": item.op_type, "instruction": item.opcode.name,
             "kernel": f"ternc_k_{item.opcode.name}", "macs": item.macs,
             "output_shape": list(shapes.get(id(output), output.shape)),
             "output_bytes": output.nbytes,
             "activations": _ACTIVATIONS.get(output.dtype, output.dtype.name.lower()),
-            "weights": weight_kind(item) or None, "weight_count": weights, "zeros": zeros,
+            "weights": weight_kind(item) or None, "weight_count": weights, "zeros": _zeros(item),
             "flash_bytes": sum(tensor.nbytes for tensor in item.tensors(Kind.CONST)),
             "scratch_bytes": sum(tensor.nbytes for tensor in item.scratch),
             "instructions": count,
