@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from ternc import __version__, console, options
-from ternc.diagnostics import Diagnostic, Severity, TerncError, UsageError
+from ternc.diagnostics import Diagnostic, Severity, TerncError, UsageError, did_you_mean
 
 INTERNAL_ERROR: Final = 70
-COMMANDS: Final = ("validate", "bench", "inspect", "targets", "ops")  # files in ternc/commands/
+COMMANDS: Final = ("validate", "bench", "inspect", "explain", "targets",
+                   "ops")  # files in ternc/commands/
 _INTERRUPTED: Final = 130  # as the shell reports SIGINT
 
 
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
     arguments = options.joined(list(sys.argv[1:] if argv is None else argv))
     named = bool(arguments) and arguments[0] in COMMANDS
+    if not named and arguments and not arguments[0].startswith("-"):
+        _warn_of_a_command(arguments[0])
     command = import_module(f"ternc.commands.{arguments[0] if named else 'compile'}")
     try:
         parsed = command.make_parser().parse_args(arguments[1:] if named else arguments)
@@ -44,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except Exception as error:
         return _unexpected(error, parsed)
+
+
+def _warn_of_a_command(word: str) -> None:
+    """`ternc validat model.onnx` is meant to compile nothing."""
+    hint = "" if Path(word).exists() or Path(word).suffix else did_you_mean(word, COMMANDS)
+    if hint:
+        print(f"ternc: {word!r} is no command and no file; {hint.rstrip()}", file=sys.stderr)
 
 
 def _unexpected(error: Exception, parsed: argparse.Namespace) -> int:

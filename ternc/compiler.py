@@ -88,6 +88,7 @@ def compile(  # the name of the thing
     verify_passes: bool = False,
     example_inputs: tuple[Any, ...] | None = None, check_fit: bool = True,
     progress: Callable[[int, int | None], None] | None = None,
+    observe: Observer | None = None,
 ) -> CompiledModel:
     """Compiles a model for an ESP32.
 
@@ -140,6 +141,7 @@ def compile(  # the name of the thing
         example_inputs: inputs to export a torch.nn.Module with.
         check_fit: raise when the model exceeds the target's RAM or flash.
         progress: called with (samples done, samples in all) while calibrating.
+        observe: called with the name of each pass and the model after it.
 
     Raises:
         CompileError: the model cannot be compiled; `.diagnostics` lists every problem found.
@@ -162,12 +164,17 @@ def compile(  # the name of the thing
         data = _samples(calibration_data, raw)
         mean, std = resolved(mean, std, raw.model, data)
     source = normalised(source, mean, std)
-    observe = None
+    observers = [] if observe is None else [observe]
     if verify_passes:
         from ternc.verify_passes import PassVerifier
 
-        observe = PassVerifier(source, diagnostics)
-    prepared = prepare(source, shapes=shapes, diagnostics=diagnostics, observe=observe)
+        observers.append(PassVerifier(source, diagnostics))
+
+    def seen(name: str, model: ir.Model) -> None:
+        for observer in observers:
+            observer(name, model)
+
+    prepared = prepare(source, shapes=shapes, diagnostics=diagnostics, observe=seen)
     name_nodes(prepared.model.graph)
     quantized = _is_quantized(prepared.model)
     precision = Precision(activations, weights, scheme_name(ternarize), keep or {}, max_drop,
@@ -195,8 +202,8 @@ def compile(  # the name of the thing
     mixed = apply(
         prepared.model, precision, diagnostics, data, labels=labels, quantized=quantized,
         evaluation=_samples(evaluation_data, prepared), price=price, progress=progress)
-    if observe is not None and precision.loses(data=data is not None, quantized=quantized):
-        observe("quantize", prepared.model)  # compared for information: it is lossy
+    if precision.loses(data=data is not None, quantized=quantized):
+        seen("quantize", prepared.model)  # compared for information: it is lossy
     built = built_from(prepared.model, diagnostics)
     compiled = CompiledModel(
         name=symbol, target=chip, source=source, model=prepared.model, program=built.program,

@@ -6,7 +6,7 @@ report into a `Diagnostics` collector; nothing is raised until all problems are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -66,6 +66,17 @@ CODES: Final[dict[str, str]] = {
     # 09xx
     "TC0901": "internal error",
 }
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """"did you mean 'x'? " for the name among `known` that is nearest, "" when none is near."""
+    from difflib import get_close_matches
+
+    candidates = list(known)
+    near = get_close_matches(word, candidates, n=1)
+    if not near:  # a part of a long name
+        near = [name for name in candidates if len(word) > 3 and word.lower() in name.lower()][:1]
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from ternc.diagnostics import Diagnostic, UsageError
+from ternc.diagnostics import Diagnostic, UsageError, did_you_mean
 
 SUFFIXES: Final = {".h": "C header", ".tern": "raw program", ".onnx": "quantized model"}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:i?[bB])?")
@@ -20,6 +20,20 @@ _C_KEYWORDS: Final = frozenset({
     "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this",
     "true", "typedef", "union", "unsigned", "using", "virtual", "void", "volatile", "while",
 })
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that knows which option was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints usage and message, with the option that is nearest to an unknown one."""
+        words = message.split(": ", 1)
+        if words[0] == "unrecognized arguments":
+            known = [text for action in self._actions for text in action.option_strings]
+            given = [word.split("=")[0] for word in words[1].split() if word.startswith("-")]
+            hints = [hint for word in given if (hint := did_you_mean(word, known))]
+            message += "".join(f"\n{self.prog}: {hint.rstrip()}" for hint in hints)
+        super().error(message)
 
 
 def add_compile_options(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +87,10 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         help="keep every tensor: for looking at intermediate values")
     parser.add_argument("--verify-passes", action="store_true",
                         help="run the model in onnxruntime before and after every pass")
+    parser.add_argument("--dump-after", metavar="PASS|all", action="append", default=[],
+                        help="print the model as it is after a pass; repeatable")
+    parser.add_argument("--save-temps", metavar="DIR", type=Path,
+                        help="write the model after every pass, the program, its listing and plan")
 
 
 def add_emulation_options(parser: argparse._ActionsContainer) -> None:
@@ -103,7 +121,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def list_parser(name: str, what: str) -> argparse.ArgumentParser:
     """The options of a command that prints a table."""
-    parser = argparse.ArgumentParser(prog=f"ternc {name}", description=what, allow_abbrev=False)
+    parser = Parser(prog=f"ternc {name}", description=what, allow_abbrev=False)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print a Markdown table")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import onnx_ir as ir
 
-from ternc.diagnostics import Diagnostics, UsageError
+from ternc.diagnostics import Diagnostics, UsageError, did_you_mean
 from ternc.quantize import SCHEMES
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
                            help=f"only as {', '.join(KEPT)}")
         if node not in known:
             problems.error("TC0403", f"no node is named {node!r}",
-                           help="`ternc inspect` lists the nodes")
+                           help=f"{did_you_mean(node, filter(None, known))}`ternc inspect` "
+                           "lists the nodes")
     if problems.errors:
         raise UsageError(tuple(problems))
 

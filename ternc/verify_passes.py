@@ -35,13 +35,15 @@ class PassVerifier:
         self._feeds: list[Feed] = []
         self._before: list[dict[str, Array]] | None = None
         self._before = self._run(source)
+        self._last = source if self._before is not None else None
 
     def __call__(self, name: str, model: ir.Model) -> None:
         """Checks what pass `name` made."""
         proto = ir.to_proto(model)
         after = self._run(proto)
         before, self._before = self._before, after or self._before
-        if before is None:
+        last, self._last = self._last, proto if after is not None else self._last
+        if before is None or last is None:
             return
         if after is None:
             self._diagnostics.error(
@@ -50,7 +52,7 @@ class PassVerifier:
             return
         for output in before[0]:
             self._compare(name, output, [run[output] for run in before],
-                          [run.get(output) for run in after], quantized=_quantizes(proto))
+                          [run.get(output) for run in after], (last, proto))
 
     def _run(self, proto: onnx.ModelProto) -> list[dict[str, Array]] | None:
         self._why = ""
@@ -69,7 +71,7 @@ class PassVerifier:
 
     def _compare(
         self, name: str, output: str, before: list[Array], after: list[Array | None],
-        *, quantized: bool,
+        models: tuple[onnx.ModelProto, onnx.ModelProto],
     ) -> None:
         far = 0.0
         for old, new in zip(before, after, strict=True):
@@ -87,11 +89,35 @@ class PassVerifier:
             self._diagnostics.note(
                 "TC0206", f"pass {name!r} is lossy: output {output!r} keeps {signal:.1f} dB of "
                 "signal to noise, on noise as input")
-        elif not (quantized and signal >= _FLIPPED_DB):
+        elif not (_quantizes(models[1]) and signal >= _FLIPPED_DB):
+            node = self._first_that_differs(*models)
             self._diagnostics.error(
                 "TC0206", f"pass {name!r} changed output {output!r} by {far:.2g} of its largest "
                 f"value ({signal:.1f} dB)",
-                help="this is a bug in ternc: please report it with the model")
+                node=node.name if node is not None else "",
+                op_type=node.op_type if node is not None else "",
+                notes=("it is the first node whose output differs",) if node is not None else (),
+                help="this is a bug in ternc: please report it with the model, and with what "
+                f"--dump-after={name} prints")
+
+    def _first_that_differs(
+        self, before: onnx.ModelProto, after: onnx.ModelProto
+    ) -> onnx.NodeProto | None:
+        """The first node of `after` that gives another value for a tensor that both have."""
+        one, other = Oracle(before), Oracle(after)
+        shared = set(one.tensors) & set(other.tensors)
+        try:
+            old, new = one.run(self._feeds[0], shared), other.run(self._feeds[0], shared)
+        except OracleError:
+            return None
+        nodes: list[onnx.NodeProto] = list(after.graph.node)
+        for node in nodes:
+            for tensor in node.output:
+                if tensor in shared and (
+                        old[tensor].size != new[tensor].size or difference(
+                            new[tensor].reshape(old[tensor].shape), old[tensor])[0] > _LIMIT):
+                    return node
+        return None
 
 
 def _quantizes(proto: onnx.ModelProto) -> bool:

@@ -10,13 +10,12 @@ be read while this table was written.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from ternc.diagnostics import Diagnostic, UsageError
+from ternc.diagnostics import Diagnostic, UsageError, did_you_mean
 
 Isa = Literal["xtensa-lx6", "xtensa-lx7", "rv32imc", "rv32imac", "rv32imafc", "host"]
 
@@ -156,8 +155,6 @@ def target_named(name: str) -> Target:
     plain = name.lower().replace("-", "").replace("_", "")
     if plain in BY_NAME:
         return BY_NAME[plain]
-    near = difflib.get_close_matches(plain, BY_NAME, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
     raise UsageError((Diagnostic(
         "TC0401", f"unknown target {name!r}",
-        help=f"{hint}the targets are {', '.join(BY_NAME)}"),))
+        help=f"{did_you_mean(plain, BY_NAME)}the targets are {', '.join(BY_NAME)}"),))

@@ -22,7 +22,7 @@ _DEFAULT_TARGET: Final = "esp32c3"  # the default elsewhere has no RISC-V core
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of the benchmark."""
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="ternc bench", allow_abbrev=False,
         description="Runs a model on an emulated RISC-V core: exact instructions for each layer, "
         "stack, arena, and flash by section.")

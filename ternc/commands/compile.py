@@ -12,12 +12,14 @@ from ternc import __version__, console, options
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
+    from ternc.dumping import Dumper
 
 _EPILOG: Final = """\
 other commands (each with its own --help):
   ternc validate MODEL    check that a model deploys, fits, and answers as onnxruntime does
   ternc bench MODEL       run it on an emulated RISC-V core: exact instructions, stack, flash
   ternc inspect FILE      report, disassembly and memory plan of a model, blob or header
+  ternc explain CODE      a diagnostic at length: why, an example, what to do
   ternc targets           the chips, with the source of each figure
   ternc ops               the ONNX operators, and in which precision
 """
@@ -25,7 +27,7 @@ other commands (each with its own --help):
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of compiling."""
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="ternc", allow_abbrev=False, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Compiles an ONNX model into a program for an ESP32.")
@@ -78,8 +80,22 @@ def compiled_model(parsed: argparse.Namespace, **more: Any) -> CompiledModel:
     """Compiles with the options of the command line, showing progress."""
     from ternc.compiler import compile
 
+    dumper = dumper_for(parsed)
     with console.progress("calibrating", sys.stderr, quiet=parsed.quiet) as progress:
-        return compile(parsed.model, **options.compile_options(parsed), progress=progress, **more)
+        compiled = compile(parsed.model, **options.compile_options(parsed), progress=progress,
+                           observe=dumper, **more)
+    if dumper is not None:
+        dumper.finish(compiled)
+    return compiled
+
+
+def dumper_for(parsed: argparse.Namespace) -> Dumper | None:
+    """What `--dump-after` and `--save-temps` ask for."""
+    from ternc.dumping import Dumper
+
+    if not parsed.dump_after and parsed.save_temps is None:
+        return None
+    return Dumper(parsed.dump_after, parsed.save_temps, sys.stderr)
 
 
 def show_diagnostics(compiled: CompiledModel, parsed: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from ternc.commands.compile import compiled_model, show_diagnostics
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of inspection."""
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="ternc inspect", allow_abbrev=False,
         description="Shows what is in an ONNX model, a .tern program or a generated header.")
     parser.add_argument("model", metavar="FILE", help="model.onnx, model.tern or model.h")

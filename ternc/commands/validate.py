@@ -9,11 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from ternc import console, options
+from ternc.commands.compile import dumper_for
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of validation."""
-    parser = argparse.ArgumentParser(
+    parser = options.Parser(
         prog="ternc validate", allow_abbrev=False,
         description="Checks that a model deploys, fits, and answers as onnxruntime does.")
     parser.add_argument("model", metavar="MODEL", help="the ONNX model")
@@ -63,13 +64,16 @@ def run(parsed: argparse.Namespace) -> int:
     for written in (parsed.junit, parsed.report):
         if written is not None:
             options.check_writable(written, Path(parsed.model))
+    dumper = dumper_for(parsed)
     limits = {field.name: getattr(parsed, field.name) for field in fields(Limits)}
     with console.progress("validating", sys.stderr, quiet=parsed.quiet) as progress:
         result = validate(
             parsed.model, data=parsed.data, labels=parsed.labels, samples=parsed.samples,
             seed=parsed.seed, emulate=parsed.emulate, toolchain=parsed.toolchain,
             emulator=parsed.emulator, max_instructions=parsed.max_instructions,
-            progress=progress, **limits, **options.compile_options(parsed))
+            progress=progress, observe=dumper, **limits, **options.compile_options(parsed))
+    if dumper is not None and result.compiled is not None:
+        dumper.finish(result.compiled)
     if parsed.junit is not None:
         write_whole(parsed.junit, junit(result))
     if parsed.report is not None:

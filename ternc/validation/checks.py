@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -118,6 +118,17 @@ class Report:
             "ranges": [item.to_dict() for item in self.ranges],
             "diagnostics": [item.to_json() for item in self.diagnostics],
         }
+
+
+def disagreement(checks: Sequence[Check]) -> tuple[Diagnostic, ...]:
+    """The diagnostic of a model whose answers, or whose limits, failed a check."""
+    failed = [check for check in checks if check.failed and check.stage is Stage.ANSWERS]
+    if not failed:
+        return ()
+    return (Diagnostic(
+        "TC0501", f"{len(failed)} checks failed: {', '.join(check.name for check in failed)}",
+        notes=(f"{failed[0].name}: {failed[0].detail}",),
+        help="`ternc explain TC0501` says what each means; --report draws where it begins"),)
 
 
 def json_number(value: float | None) -> float | None:

@@ -12,7 +12,7 @@ from ternc.diagnostics import CompileError
 from ternc.validation import memory
 from ternc.validation.accuracy import accuracy
 from ternc.validation.along import along
-from ternc.validation.checks import Check, Report, Verdict
+from ternc.validation.checks import Check, Report, Verdict, disagreement
 from ternc.validation.data import feeds
 from ternc.validation.emulated import Emulation, emulated
 from ternc.validation.evidence import gather
@@ -92,7 +92,8 @@ def validate(
     diagnostics = tuple(made.diagnostics)
     if any(check.failed and check.name == "program" for check in static):
         skipped = Check("agreement", Verdict.SKIPPED, "there is no program to run")
-        return Report(name, chip.name, (*static, skipped), diagnostics, weights=weight_results,
+        return Report(name, chip.name, (*static, skipped),
+                      (*diagnostics, *disagreement(static)), weights=weight_results,
                       compiled=made)
     taken, found_labels = feeds(made, data, labels, samples, seed)
     seen = gather(made, taken, found_labels, noise=data is None, progress=progress)
@@ -102,6 +103,7 @@ def validate(
     dynamic = [*passes(seen, front), *layer_checks, *along_checks, *whole(seen, limits),
                *accuracy(seen, limits), *range_checks, *emulated(made, seen, emulation),
                memory.latency(made, limits), memory.stack(made, limits)]
+    diagnostics += disagreement((*static, *dynamic))
     return Report(name, chip.name, (*static, *dynamic), diagnostics, weight_results,
                   layer_results, tensors, found_ranges, points(seen), made)
 
