@@ -201,6 +201,17 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "alone loses more.",
         "ternc model.onnx -o model.h --calibration few.npz --max-drop 0.01",
         "allow more, calibrate on more varied samples, or keep layers in float32."),
+    "TC0209": Explanation(
+        "The layers that --max-drop chose hold the limit on the samples that were measured, but "
+        "so few samples do not prove it for others: of 50 answers, one is two points of accuracy.",
+        "ternc model.onnx -o model.h --calibration few.npz --max-drop 1",
+        "measure on more labelled samples, or allow more."),
+    "TC0210": Explanation(
+        "Each layer that was made ternary alone lost more than --max-drop allows, so that all "
+        "stayed int8.",
+        "ternc model.onnx -o model.h --calibration samples.npz --max-drop 0.1",
+        "allow what the application can bear, or train with ternary weights (ternc.qat), which "
+        "loses far less."),
     "TC0301": Explanation(
         "Calibration or validation data does not fit the model: names, shapes, element "
         "types or the number of labels. Everything wrong is listed at once.",
