@@ -14,7 +14,7 @@ from ternc.commands.compile import compiled_model, show_diagnostics
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
-    from ternc.emulation.emulate import Feed
+    from ternc.emulation.run import Feed
     from ternc.loaded import LoadedModel
 
 _DEFAULT_TARGET: Final = "esp32c3"  # the default elsewhere has no RISC-V core

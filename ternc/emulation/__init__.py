@@ -5,7 +5,9 @@ its answers, exact instruction counts for each layer, stack and memory. It needs
 unicorn and ziglang (`pip install 'ternc[emulator]'`) and nothing else.
 """
 
-from ternc.emulation.emulate import (
+from ternc.emulation.errors import EmulationError, ToolError
+from ternc.emulation.result import EmulationResult, Flash
+from ternc.emulation.run import (
     EMULATORS,
     MAX_INSTRUCTIONS,
     EmulatorName,
@@ -15,8 +17,6 @@ from ternc.emulation.emulate import (
     emulate_bytes,
     host_bytes,
 )
-from ternc.emulation.errors import EmulationError, ToolError
-from ternc.emulation.result import EmulationResult, Flash
 
 __all__ = [
     "EMULATORS", "MAX_INSTRUCTIONS", "EmulationError", "EmulationResult", "EmulatorName", "Flash",

@@ -54,7 +54,8 @@ _NAMES = {
 
 @needs_emulator
 @pytest.mark.skipif(shutil.which(OBJDUMP) is None, reason="needs binutils-riscv64-unknown-elf")
-@pytest.mark.parametrize("isa", ["rv32imc", "rv32imafc"])
+@pytest.mark.parametrize(
+    "isa", ["rv32imc", pytest.param("rv32imafc", marks=pytest.mark.slow)])
 def test_against_the_disassembler(isa: str, tmp_path: Path) -> None:
     by_name = {name: kind for kind, names in _NAMES.items() for name in names.split()}
     elf = builder_for(None).build(of_compiled(gesture("float32")), isa)

@@ -11,11 +11,12 @@ import pytest
 
 from ternc import compiler, loaded
 from ternc.backends.esp32.program import Region
+from ternc.compiled import CompiledModel
 from ternc.diagnostics import UsageError
 from ternc.emulation import memory
-from ternc.emulation.emulate import emulate, emulate_bytes, host_bytes
 from ternc.emulation.errors import EmulationError
-from ternc.emulation.program import START
+from ternc.emulation.program import START, DeviceProgram, of_compiled
+from ternc.emulation.run import emulate, host_bytes
 from tests.emulation.tools import gesture, gestures, needs_emulator, needs_qemu
 from tests.making import MODELS
 
@@ -31,6 +32,7 @@ def test_same_bytes_as_on_the_host(precision: str, optimize: str) -> None:
     assert len({bytes(outputs[0]) for outputs in found.outputs}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["esp32c6", "esp32p4"])
 def test_other_cores(target: str) -> None:
     compiled = gesture("float32", target=target)
@@ -170,13 +172,16 @@ class TestBrokenPrograms:
         self.start(monkeypatch, "  li a0, 0\n", "  .4byte 0xffffffff\n")
         assert self.run(emulator="qemu") .startswith("the program trapped in ternc_mark (0x800000")
 
-    def test_a_status(self) -> None:
-        compiled = gesture("int8")
-        damaged = bytearray(compiled.blob)
-        damaged[-20] ^= 1
-        broken = replace(compiled, blob=bytes(damaged))
-        with pytest.raises(EmulationError, match=r"status -6 at sample 1: the blob is damaged"):
-            emulate_bytes(broken, [bytes(768)])
+    def test_a_status(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def without_memory(compiled: CompiledModel) -> DeviceProgram:
+            made = of_compiled(compiled)
+            size = f"SCRATCH_BYTES {made.scratch_bytes}u"
+            assert size in made.header
+            return replace(made, header=made.header.replace(size, "SCRATCH_BYTES 16u"))
+
+        monkeypatch.setattr("ternc.emulation.run.of_compiled", without_memory)
+        assert self.run() == ("the emulated runtime answered status -11 at sample 1: "
+                              "too little memory")
 
 
 def test_more_memory_than_any_chip_has() -> None:

@@ -26,8 +26,9 @@ def models() -> dict[str, CompiledModel]:
     }
 
 
-@pytest.mark.parametrize("isa", ["rv32imc", "rv32imac", "rv32imafc"])
-@pytest.mark.parametrize("cc", [None, pytest.param(GCC, marks=needs_gcc)])
+@pytest.mark.parametrize("isa", [
+    "rv32imc", *(pytest.param(isa, marks=pytest.mark.slow) for isa in ("rv32imac", "rv32imafc"))])
+@pytest.mark.parametrize("cc", [None, pytest.param(GCC, marks=[needs_gcc, pytest.mark.slow])])
 @pytest.mark.parametrize("name", ["int8", "float32", "speed", "lstm"])
 def test_same_counts(name: str, cc: str | None, isa: str) -> None:
     model = models()[name]

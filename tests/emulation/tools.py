@@ -12,7 +12,7 @@ import pytest
 from ternc import compiler
 from ternc.compiled import CompiledModel
 from ternc.emulation import qemu_core
-from ternc.emulation.emulate import Feed
+from ternc.emulation.run import Feed
 from tests.making import MODELS
 
 GCC = "riscv64-unknown-elf-gcc"
