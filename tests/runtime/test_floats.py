@@ -33,7 +33,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     out = tmp_path_factory.mktemp("floats") / "runtime.so"
     subprocess.run(
         [compiler, "-shared", "-fPIC", "-std=c99", "-O2", "-ffp-contract=off", f"-I{SOURCES}",
-         str(SOURCES / "ternc.c"), str(SOURCES / "ternc_load.c"), "-o", str(out)], check=True,
+         *(str(SOURCES / f"{name}.c") for name in ("ternc", "ternc_check", "ternc_load")),
+         "-o", str(out)], check=True,
     )
     return ctypes.CDLL(str(out))
 

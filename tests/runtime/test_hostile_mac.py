@@ -13,15 +13,19 @@ from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS, Kind
 from tests.runtime.harness import Array, Number, Refused, call
 from tests.runtime.mac_reference import FORMS
 
-_NAMES = [f"{op}_{form}" for op in ("conv2d", "dense") for form in FORMS]
+_NAMES = [name for op in ("conv2d", "dense") for form in FORMS
+          if (name := f"{op}_{form}") in BY_NAME]
 _EXTREMES = (0, 2**31 - 1, 2**31, 2**32 - 1, 2**16, 2**24, 2**24 + 1, 2**28, 255)
 
 
 def _type(name: str, operand: str) -> type:
     """The element type that the kernel wants."""
-    integer = "_i8" in name
+    wide = "_i16" in name
+    integer = wide or "_i8" in name
     requantizes = integer and "i8f" not in name
     match operand:
+        case "x" | "y" if wide:
+            return np.int16
         case "x" | "a":
             return np.int8 if integer else np.float32
         case "b" if name.startswith("matmul"):
