@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from ternc.passes._graph import constant, input_at, only_consumer, scalar, static_shape
+from ternc.passes._linear import RECURRENT
 
 LINEAR: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ACTIVATIONS: Final = frozenset({"Relu", "Clip"})
@@ -114,6 +115,7 @@ def plan_quantization(
         common.ShapeInferencePass(data_prop=True)(model)
     plan = Plan()
     wide: set[ir.Node] = set()
+    narrow: set[ir.Node] = set()
     for node in model.graph:
         if _is_constant(node, plan):
             plan.constants.update(node.outputs)
@@ -124,6 +126,8 @@ def plan_quantization(
             plan.kept.update(chain)
         if widths.is_wide(chain):
             wide.update(chain)
+        elif node.op_type in RECURRENT:
+            narrow.add(node)
     for node in model.graph:
         if node.op_type == "Round" and node.outputs[0] not in plan.constants:
             plan.kept.update(_dynamic_quantization(node, plan))
@@ -138,22 +142,27 @@ def plan_quantization(
             continue
         for value in node.outputs:
             _add_point(node, value, plan)
-    _widen(plan, wide)
+    _widen(plan, wide, narrow)
     return plan
 
 
-def _widen(plan: Plan, wide: set[ir.Node]) -> None:
-    """Gives the points around the nodes in `wide` 16 bits; what is only moved keeps its width."""
+def _widen(plan: Plan, wide: set[ir.Node], narrow: set[ir.Node]) -> None:
+    """Gives the points around the nodes in `wide` 16 bits; what is only moved keeps its width.
+
+    Those around the nodes in `narrow`, which have no form for 16, keep 8.
+    """
+    def touches(value: ir.Value, nodes: set[ir.Node]) -> bool:
+        return value.producer() in nodes or any(use.node in nodes for use in value.uses())
+
     found = {value for value in plan.points
-             if value.producer() in wide or any(use.node in wide for use in value.uses())}
+             if touches(value, wide) and not touches(value, narrow)}
     moved = [(value, point.source.value) for value, point in plan.points.items()
              if isinstance(point.source, SameAs)]
     for value, origin in reversed(moved):
-        if value in found:
+        if value in found and not touches(origin, narrow):
             found.add(origin)
     for value, origin in moved:
-        if origin in found:
-            found.add(value)
+        (found.add if origin in found else found.discard)(value)
     plan.points.update({value: replace(plan.points[value], bits=16) for value in found})
 
 

@@ -30,6 +30,9 @@ _INT8 = Widths()
 _ARBITRARY = {8: AffineParameters(1 / 128, 0), 16: AffineParameters(1 / 128, 0, 16)}
 # Of results within [-1, 1], in 16 bits.
 _UNIT = AffineParameters(2.0**-15, 0, 16)
+# 16 bits have one to spare: an input beyond what calibration saw costs far more by saturating than
+# half of the resolution does.
+_HEADROOM = 2.0
 _TYPES = {8: ir.DataType.INT8, 16: ir.DataType.INT16}
 
 
@@ -50,8 +53,8 @@ class Quantize(ir.passes.InPlacePass):
 
     * Weights of Conv, ConvTranspose, Gemm, MatMul: symmetric int8 for each output channel. One
       that comes from a DequantizeLinear (ternary) stays. Biases and other constants stay float.
-    * Activations: asymmetric int8 per tensor, or symmetric int16 where `widths` says so, from
-      `ranges`, which always include 0. A bias added
+    * Activations: asymmetric int8 per tensor, or where `widths` says so symmetric int16 with
+      twice the range, from `ranges`, which always include 0. A bias added
       to a MatMul and a Relu or Clip after Conv, ConvTranspose, Gemm, MatMul or Add is computed
       with it: Q and DQ come after.
     * Operators that move elements pass on their input's scale. Softmax and Sigmoid have
@@ -137,7 +140,10 @@ class Quantize(ir.passes.InPlacePass):
             )
             return None
         try:
-            return affine_parameters(low, high, bits=point.bits, symmetric=point.bits == 16)
+            if point.bits == 16:
+                return affine_parameters(
+                    _HEADROOM * low, _HEADROOM * high, bits=16, symmetric=True)
+            return affine_parameters(low, high)
         except ValueError:
             self.diagnostics.warning(
                 "TC0202", f"tensor {name!r} is 0 in every calibration sample",

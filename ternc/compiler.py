@@ -241,7 +241,8 @@ def _name_of(model: frontend.Source) -> str:
 def _tell_about_floats(compiled: CompiledModel, chip: Target, diagnostics: Diagnostics) -> None:
     share = compiled.float_instructions()
     conversions = sum(
-        i.opcode.name in ("quantize_i8", "dequantize_i8") for i in compiled.program.instructions)
+        i.opcode.name in ("quantize_i8", "dequantize_i8", "convert_i16")
+        for i in compiled.program.instructions)
     if share > conversions and not chip.fpu:
         diagnostics.note(
             "TC0204", f"{share} of {len(compiled.program.instructions)} instructions compute in "

@@ -32,11 +32,12 @@ def operators() -> list[dict[str, str]]:
     from ternc.backends.esp32.lower.registry import OPERATORS
 
     rows = [
-        {"operator": item.name, "float32": "yes", "int8": item.int8 or "no", "note": item.note}
+        {"operator": item.name, "float32": "yes", "int8": item.int8 or "no",
+         "int16": item.int16 or "no", "note": item.note}
         for item in OPERATORS.values()
     ]
     rows += [
-        {"operator": name, "float32": "folded", "int8": "folded", "note": note}
+        {"operator": name, "float32": "folded", "int8": "folded", "int16": "folded", "note": note}
         for name, note in _FOLDED.items() if name not in OPERATORS
     ]
     return sorted(rows, key=lambda row: row["operator"].lower())
@@ -48,8 +49,8 @@ def print_operators(file: IO[str], *, json: bool = False, markdown: bool = False
     if json:
         print(_json.dumps(rows, indent=2), file=file)
         return
-    _table(file, ("operator", "float32", "int8", "note"), [list(row.values()) for row in rows],
-           markdown=markdown)
+    _table(file, ("operator", "float32", "int8", "int16", "note"),
+           [list(row.values()) for row in rows], markdown=markdown)
 
 
 def print_targets(file: IO[str], *, json: bool = False, markdown: bool = False) -> None:

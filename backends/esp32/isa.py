@@ -337,9 +337,44 @@ OPCODES: tuple[Opcode, ...] = (
            "y = requant(conv(x, w)), ternary weights, int16 x"),
     Opcode(0x92, "dense_i16", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_DENSE} {_REQUANT}"),
            "y = requant(x (w - w_zero[o])^T), int16 x; w int8, or t2 when it is uint8"),
+    Opcode(0x93, "matmul_i16", _operands(f"a:i b:i y:o {_MATMUL} m:j c:j {_REQUANT}"),
+           "y = requant(a b), int16; m and c scalar"),
+    Opcode(0x94, "add_i16", _operands(f"a:i b:i y:o {_ND_AB} ma:j mb:j c:j {_REQUANT}"),
+           "y = clamp((a*ma + b*mb + (c << 16)) >> (16 + shift), lo, hi), int16",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x95, "mul_i16", _operands(f"a:i b:i y:o {_ND_AB} m:j c:j {_REQUANT}"),
+           "y = requant(a*b), int16, scalar m and c", aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x96, "div_i16", _operands(f"a:i b:i y:o {_ND_AB} m:j zero:j {_REQUANT}"),
+           "y = clamp(floor((a*m)/(b << shift) + 1/2) + zero), int16; x/0: +-saturates, 0/0: zero",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x97, "affine_i16",
+           _operands(f"x:i m:c n:C c:c y:o outer:u channels:u inner:u {_REQUANT}"),
+           "y[i][ch][j] = requant(x[i][ch][j]) with m[ch], or n[ch] if that is there and x < 0, "
+           "and c[ch]", aliases=(("x", "y"),)),
+    Opcode(0x98, "table_i16", _operands("x:i segments:c nodes:c y:o count:u"),
+           "u = x + 2^15; segments[u >> 10] = first << 4 | step; y = (interpolated >> 4 with "
+           "rounding) between nodes[first + ((u & 1023) >> step)] and the next, which have 4 "
+           "fraction bits", aliases=(("x", "y"),)),
+    Opcode(0x99, "maxpool_i16", _operands(f"x:i y:o {_POOL}"),
+           "maximum over the window, padding never wins; of an empty window the lowest number"),
     Opcode(0x9A, "convert_i16", _operands("x:i y:o count:u scale:f lo:j hi:j"),
            "x float32: y = clamp(round_half_even(x / scale), lo, hi), int16, NaN gives 0; or x "
            "int16: y = x*scale, float32"),
+    Opcode(0x9B, "avgpool_i16",
+           _operands(f"x:i m:c y:o {_POOL} pad_bottom:j pad_right:j include_pad:u m_count:u c:j "
+                     f"{_REQUANT}"),
+           "y = requant(sum(x)) with multiplier m[m_count == 1 ? 0 : divisor - 1], scalar c; at "
+           "most 2^16 taps"),
+    Opcode(0x9C, "softmax_i16",
+           _operands(f"x:i table:c y:o {_AXIS} multiplier:u zero:j lo:j hi:j"),
+           "d = max - x; t = (table[d >> 8] * table[256 + (d & 255)]) >> 32 (uint32);"
+           " y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero); n <= 2^16",
+           aliases=(("x", "y"),)),
+    Opcode(0x9D, "layernorm_i16",
+           _operands(f"x:i m:c c:c y:o outer:u n:u epsilon_lo:u epsilon_hi:u {_REQUANT}"),
+           "as layernorm_i8, int16, with 2^20 for 2^12 and 43 for 51", aliases=(("x", "y"),)),
+    Opcode(0x9E, "argmax_i16", _operands(f"x:i y:o {_AXIS} select_last:u minimum:u"),
+           "index (int32) of the maximum (minimum) over the middle axis"),
     # Recurrent layers by look-up: the bytes of 0x6a, 0x6c and 0x6e. w [directions][gate]
     # [ceil(hidden/4)][table][4], x's tables and then h's, an even number of either; k
     # [directions], for each gate and block of four rows 4 m_w, 4 m_r << (16 - h_shift) and 4 c;

@@ -84,7 +84,18 @@
   X(0x90, conv2d_i16, 1, 27, "icCccouuuuuuuuuuuuujjuuuujj") \
   X(0x91, conv2d_i16_t2, 1, 26, "icccouuuuuuuuuuuuujjuuuujj") \
   X(0x92, dense_i16, 1, 12, "icCccouuuujj") \
+  X(0x93, matmul_i16, 1, 21, "iiouuuuuuuuuuuuujjujj") \
+  X(0x94, add_i16, 1, 27, "iiouuuuuujjjjjjjjjjjjjjjujj") \
+  X(0x95, mul_i16, 1, 26, "iiouuuuuujjjjjjjjjjjjjjujj") \
+  X(0x96, div_i16, 1, 26, "iiouuuuuujjjjjjjjjjjjjjujj") \
+  X(0x97, affine_i16, 1, 11, "icCcouuuujj") \
+  X(0x98, table_i16, 1, 5, "iccou") \
+  X(0x99, maxpool_i16, 1, 16, "iouuuuuuuuuuuujj") \
   X(0x9a, convert_i16, 1, 6, "ioufjj") \
+  X(0x9b, avgpool_i16, 1, 25, "icouuuuuuuuuuuujjjjuujujj") \
+  X(0x9c, softmax_i16, 1, 10, "icouuuujjj") \
+  X(0x9d, layernorm_i16, 1, 11, "iccouuuuujj") \
+  X(0x9e, argmax_i16, 1, 7, "iouuuuu") \
   X(0xb0, lstm_i8_t2_lut, 1, 23, "iccIIOOOsuuuuuuujjujjuu") \
   X(0xb1, gru_i8_t2_lut, 1, 21, "iccIOOsuuuuuuujjujjuu") \
   X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju")
@@ -1565,6 +1576,166 @@ typedef struct {
   int32_t hi;
 } ternc_dense_i16_args;
 
+/* y = requant(a b), int16; m and c scalar */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t batch0;
+  uint32_t batch1;
+  uint32_t rows;
+  uint32_t inner;
+  uint32_t cols;
+  uint32_t a_batch0;
+  uint32_t a_batch1;
+  uint32_t a_row;
+  uint32_t a_inner;
+  uint32_t b_batch0;
+  uint32_t b_batch1;
+  uint32_t b_inner;
+  uint32_t b_col;
+  int32_t m;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_matmul_i16_args;
+
+/* y = clamp((a*ma + b*mb + (c << 16)) >> (16 + shift), lo, hi), int16 */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  int32_t ma;
+  int32_t mb;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_add_i16_args;
+
+/* y = requant(a*b), int16, scalar m and c */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  int32_t m;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_mul_i16_args;
+
+/* y = clamp(floor((a*m)/(b << shift) + 1/2) + zero), int16; x/0: +-saturates, 0/0: zero */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  int32_t m;
+  int32_t zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_div_i16_args;
+
+/* y[i][ch][j] = requant(x[i][ch][j]) with m[ch], or n[ch] if that is there and x < 0, and c[ch] */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t n;
+  uint32_t c;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t channels;
+  uint32_t inner;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_affine_i16_args;
+
+/* u = x + 2^15; segments[u >> 10] = first << 4 | step; y = (interpolated >> 4 with rounding) between nodes[first + ((u & 1023) >> step)] and the next, which have 4 fraction bits */
+typedef struct {
+  uint32_t x;
+  uint32_t segments;
+  uint32_t nodes;
+  uint32_t y;
+  uint32_t count;
+} ternc_table_i16_args;
+
+/* maximum over the window, padding never wins; of an empty window the lowest number */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t channels;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+} ternc_maxpool_i16_args;
+
 /* x float32: y = clamp(round_half_even(x / scale), lo, hi), int16, NaN gives 0; or x int16: y = x*scale, float32 */
 typedef struct {
   uint32_t x;
@@ -1574,6 +1745,75 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_convert_i16_args;
+
+/* y = requant(sum(x)) with multiplier m[m_count == 1 ? 0 : divisor - 1], scalar c; at most 2^16 taps */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t y;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t channels;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  int32_t pad_bottom;
+  int32_t pad_right;
+  uint32_t include_pad;
+  uint32_t m_count;
+  int32_t c;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_avgpool_i16_args;
+
+/* d = max - x; t = (table[d >> 8] * table[256 + (d & 255)]) >> 32 (uint32); y = clamp(floor((t*multiplier + sum(t)*2^15) / (sum(t)*2^16)) + zero); n <= 2^16 */
+typedef struct {
+  uint32_t x;
+  uint32_t table;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t multiplier;
+  int32_t zero;
+  int32_t lo;
+  int32_t hi;
+} ternc_softmax_i16_args;
+
+/* as layernorm_i8, int16, with 2^20 for 2^12 and 43 for 51 */
+typedef struct {
+  uint32_t x;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t epsilon_lo;
+  uint32_t epsilon_hi;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_layernorm_i16_args;
+
+/* index (int32) of the maximum (minimum) over the middle axis */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t select_last;
+  uint32_t minimum;
+} ternc_argmax_i16_args;
 
 /* lstm_i8_t2; w: a byte selects a sum of 4 inputs or states */
 typedef struct {

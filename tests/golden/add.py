@@ -1,6 +1,6 @@
 """Adds a program that later runtimes must keep running, with its answers: never replaces one.
 
-    python -m tests.golden.add NAME MODEL.onnx [--calibration X.npz]
+    python -m tests.golden.add NAME MODEL.onnx [--calibration X.npz] [--activations int16]
     python -m tests.golden.add NAME operators [--calibration noise]
 
 Writes NAME.tern; NAME.in, the bytes of the inputs of three runs one after the other; and NAME.out,
@@ -29,9 +29,11 @@ def random_input(port: PortRecord, dtype: DType, generator: np.random.Generator)
     shape = port.shape
     if dtype is DType.F32:
         return generator.normal(size=shape).astype("<f4").tobytes()
-    if dtype is DType.I8:
-        return generator.integers(-128, 128, shape).astype(np.int8).tobytes()
-    raise TypeError(f"inputs of type {dtype.name} have no values here: only float32 and int8 do")
+    if dtype in (DType.I8, DType.I16):
+        edge = 2 ** (8 * dtype.size - 1)
+        return generator.integers(-edge, edge, shape).astype(dtype.numpy).tobytes()
+    raise TypeError(f"inputs of type {dtype.name} have no values here: only float32, int8 and "
+                    "int16 do")
 
 
 def run(blob: bytes, inputs: bytes) -> bytes:
@@ -55,13 +57,15 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("model", help="an ONNX file, or 'operators' for the one made here")
     parser.add_argument("--calibration", help="X.npz, or 'noise' for operators")
+    parser.add_argument("--activations", default="auto", choices=("auto", "int16"))
     given = parser.parse_args()
     paths = [FOLDER / f"{given.name}{suffix}" for suffix in (".tern", ".in", ".out")]
     if any(path.exists() for path in paths):
         parser.error(f"{given.name} exists; what is released stays: choose another name")
     compiled = compile_model(
         operators() if given.model == "operators" else given.model, "esp32c3",
-        calibration_data=samples() if given.calibration == "noise" else given.calibration)
+        calibration_data=samples() if given.calibration == "noise" else given.calibration,
+        activations=given.activations)
     parsed, generator = decode(compiled.blob), np.random.default_rng(1)
     inputs = b"".join(
         random_input(port, parsed.tensors[port.tensor].dtype, generator)

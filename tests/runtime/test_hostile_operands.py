@@ -14,7 +14,7 @@ from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS, Kind
 from tests.runtime.harness import Array, Call, Number
 
 # The element types that the operands of each kernel are tried with, in operand order.
-_F, _B, _I = np.float32, np.int8, np.int32
+_F, _B, _S, _I = np.float32, np.int8, np.int16, np.int32
 _TYPES: dict[str, tuple[type, ...]] = {
     "binary_f32": (_F, _F, _F), "add_i8": (_B, _B, _B), "mul_i8": (_B, _B, _B),
     "div_i8": (_B, _B, _B), "affine_f32": (_F, _F, _F, _F), "affine_i8": (_B, _I, _I, _B),
@@ -25,6 +25,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "layernorm_i8": (_B, _I, _I, _B), "argmax_f32": (_F, _I), "argmax_i8": (_B, _I),
     "absmax_i8": (_F, _B, _F), "scale_rows_f32": (_F, _F, _F, _F),
     "copy_nd": (_F, _F), "fill": (_F,), "gather": (_F, _I, _F),
+    "add_i16": (_S, _S, _S), "mul_i16": (_S, _S, _B), "div_i16": (_S, _S, _S),
+    "matmul_i16": (_S, _S, _S), "affine_i16": (_S, _I, _I, _I, _S), "convert_i16": (_F, _S),
+    "maxpool_i16": (_S, _S), "avgpool_i16": (_S, _I, _B), "softmax_i16": (_S, _I, _S),
+    "layernorm_i16": (_S, _I, _I, _S), "argmax_i16": (_S, _I), "rescale": (_S, _S),
 }  # fmt: skip
 _EXTREMES = [2**31 - 1, 2**31, 2**32 - 1, 2**16, 2**24, 2**28, 255, 128]
 
@@ -42,7 +46,8 @@ def _tensors(name: str, rng: np.random.Generator) -> dict[str, Array | None]:
     tensors: dict[str, Array | None] = {}
     operands = [operand for operand in BY_NAME[name].operands if operand.kind in TENSOR_KINDS]
     for operand, dtype in zip(operands, _TYPES[name], strict=True):
-        size = 256 if operand.name == "table" else int(rng.integers(1, 100))
+        tables = 512 if name == "softmax_i16" else 256
+        size = tables if operand.name == "table" else int(rng.integers(1, 100))
         data: Array = rng.integers(0, 256, size * np.dtype(dtype).itemsize, np.uint8).view(dtype)
         tensors[operand.name] = None if operand.optional and rng.random() < 0.3 else data
     return tensors
@@ -65,6 +70,8 @@ def test_accepted_operands_stay_inside(name: str) -> None:
         tensors = _tensors(name, rng)
         if name == "softmax_i8" and attempt % 2 == 0:
             tensors["table"] = np.sort(rng.integers(1, 2**24, 256, np.int32))[::-1]
+        if name == "softmax_i16" and attempt % 2 == 0:
+            tensors["table"] = rng.integers(2**20, 2**31, 512, np.int32)
         it = Call(name, tensors, numbers)
         if it.check() != 0:
             continue

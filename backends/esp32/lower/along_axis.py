@@ -8,18 +8,20 @@ import numpy as np
 import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Lowering, Unsupported
-from ternc.backends.esp32.lower.forms import Buffer, Scaled
+from ternc.backends.esp32.lower.forms import Buffer, IntArray, Scaled, WideArray
 from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import attr_float, attr_int, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import stored_as_int8
-from ternc.backends.esp32.lower.wide import is_wide
+from ternc.backends.esp32.lower.wide import is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
 _SOFTMAX_BITS = 22  # of exp's table entries: the largest is 2^22
 _NORM_MOST = 4096  # values that layernorm_i8 takes the mean of
 _NORM_BITS = 12  # fraction bits of a normalised value (isa.py, layernorm_i8)
+_NORM_BITS_WIDE = 20
+_SOFTMAX_MOST = 1 << 16  # values that softmax_i16 sums
 
 
 def _split_at(
@@ -37,7 +39,7 @@ def _split_at(
     return buffer, prod(sizes[:place]), sizes[place], prod(sizes[place + 1 :])
 
 
-@operator("Softmax", int8="exp by a 256-entry table")
+@operator("Softmax", int8="exp by a 256-entry table", int16="exp by two tables")
 def lower_softmax(ctx: Lowering, node: ir.Node) -> None:
     """Softmax over one axis (opset 13 and later)."""
     _softmax(ctx, node, log=0)
@@ -56,6 +58,18 @@ def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     # Above, the multiplier would not fit 32 bits; no use of softmax needs so fine a scale.
+    if isinstance(form, Scaled) and q is not None and not log and is_wide(form, q) and (
+            q.scale > 2.0**-16 and shape[axis] <= _SOFTMAX_MOST):
+        buffer, outer, n, inner = _split_at(widened(ctx, node, form).buffer, axis, node, ctx)
+        each = np.arange(256) * form.scale
+        table = np.rint(np.exp(-np.concatenate([256 * each, each])) * 2.0**31)
+        output = ctx.new(epilogue.value.name or "y", q.dtype, buffer.layout, q.offset)
+        ctx.emit("softmax_i16", node, x=buffer.tensor, y=output.tensor, outer=outer, n=n,
+                 table=ctx.data(f"{node.name}:exp", _as_signed(table), DType.I32), inner=inner,
+                 multiplier=round(2**16 / q.scale), zero=q.zero, lo=q.lo, hi=q.hi)
+        ctx.bind(epilogue.value, output)
+        ctx.absorb(epilogue, node)
+        return
     if isinstance(form, Scaled) and q is not None and not is_wide(form, q) and not log and (
             q.scale > 2.0**-15 and shape[axis] <= 1024):
         buffer, outer, n, inner = _split_at(form.buffer, axis, node, ctx)
@@ -93,6 +107,12 @@ def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
     ctx.bind(node.outputs[0], output)
 
 
+def _as_signed(table: WideArray) -> IntArray:
+    """Unsigned 32-bit numbers as the signed ones of the same bits."""
+    bits: IntArray = table.astype(np.uint32).view(np.int32).astype(np.int64)
+    return bits
+
+
 @operator("LayerNormalization", int8="integer mean, variance and square root")
 def lower_layer_normalization(ctx: Lowering, node: ir.Node) -> None:
     """LayerNormalization over the last axes."""
@@ -106,22 +126,28 @@ def lower_layer_normalization(ctx: Lowering, node: ir.Node) -> None:
     form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if isinstance(form, Scaled) and q is not None and not is_wide(form, q) and n <= _NORM_MOST:
+    if isinstance(form, Scaled) and q is not None and n <= _NORM_MOST:
+        wide = is_wide(form, q)
+        fraction = _NORM_BITS_WIDE if wide else _NORM_BITS
         buffer = ctx.relayout(form.buffer, _trailing(form.buffer.layout, axis), node)
         scale = (np.ones(n) if gamma is None else gamma.astype(np.float64)) / q.scale
         offset = np.zeros(n) if beta is None else beta.astype(np.float64)
-        bound = int(np.ceil(np.sqrt(n) * 2**_NORM_BITS)) + 1
-        constants = requantize_constants(
-            scale / 2**_NORM_BITS, offset / q.scale + q.zero, np.full(n, bound))
+        bound = int(np.ceil(np.sqrt(n) * 2**fraction)) + 1
+        numbers = (scale / 2**fraction, offset / q.scale + q.zero, np.full(n, bound))
+        constants = requantize_wide(*numbers, q) if wide else requantize_constants(*numbers)
         wanted = epsilon / form.scale**2 * n * n
         exact = round(wanted)
         # Half of the relative error of the variance, the least of which is n - 1 (or 0, and then
         # every value is the mean), and two units of the normalised values: in steps of the result.
         least = max(n - 1 + exact, 1)
-        error = 0.5 * abs(exact - wanted) / least * np.sqrt(n) + 2.0 ** (1 - _NORM_BITS)
+        error = 0.5 * abs(exact - wanted) / least * np.sqrt(n) + 2.0 ** (1 - fraction)
         if exact < 2**60 and error * np.abs(scale).max(initial=0) < 0.5:
-            output = ctx.new(epilogue.value.name or "y", DType.I8, buffer.layout, q.offset)
-            ctx.emit("layernorm_i8", node, x=buffer.tensor, y=output.tensor,
+            if wide:
+                placed = Scaled(buffer, form.floats, scale=form.scale, zero=form.zero)
+                buffer = widened(ctx, node, placed).buffer
+            output = ctx.new(epilogue.value.name or "y", q.dtype, buffer.layout, q.offset)
+            ctx.emit("layernorm_i16" if wide else "layernorm_i8", node, x=buffer.tensor,
+                     y=output.tensor,
                      m=ctx.data(f"{node.name}:m", constants.m, DType.I32),
                      c=ctx.data(f"{node.name}:c", constants.c, DType.I32), outer=outer, n=n,
                      epsilon_lo=exact & 0xFFFFFFFF, epsilon_hi=exact >> 32,
@@ -163,10 +189,9 @@ def lower_arg_max(ctx: Lowering, node: ir.Node) -> None:
     shape = ctx.shape(required_input(node, 0))
     axis = attr_int(node, "axis", 0) % len(shape)
     form = ctx.form(required_input(node, 0))
-    source = form.buffer if isinstance(form, Scaled) and not form.is_wide else ctx.buffer(
-        required_input(node, 0))
+    source = form.buffer if isinstance(form, Scaled) else ctx.buffer(required_input(node, 0))
     source = stored_as_int8(ctx, node, source)
-    kinds = {DType.I8: "argmax_i8", DType.F32: "argmax_f32"}
+    kinds = {DType.I8: "argmax_i8", DType.I16: "argmax_i16", DType.F32: "argmax_f32"}
     if source.tensor.dtype not in kinds:
         raise Unsupported(f"ArgMax of {source.tensor.dtype.name}", code="TC0104")
     buffer, outer, n, inner = _split_at(source, axis, node, ctx)

@@ -136,7 +136,8 @@ class Lowering:
     done: set[ir.Node] = field(default_factory=set)
     folded: dict[str, str] = field(default_factory=dict)
     copies: dict[tuple[int, Layout, Layout], Buffer] = field(default_factory=dict)
-    wide: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # int16, by id and zero
+    # int8 tensors as int16: less a zero point, times a factor
+    wide: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     # int8 tensors whose scale is known only at run time: (tensor, factor of each row, rows), by id
     row_factors: dict[int, tuple[Tensor, Tensor, int]] = field(default_factory=dict)
@@ -180,8 +181,8 @@ class Lowering:
         array = form.array if isinstance(form, Constant) else form.real()
         return self.store_constant(value.name or "constant", array)
 
-    def floats(self, value: ir.Value, node: ir.Node) -> Buffer:
-        """The value as float32 in memory; says so when that leaves integer arithmetic."""
+    def floats(self, value: ir.Value, node: ir.Node, help: str = "") -> Buffer:
+        """The value as float32 in memory; says so (and `help`) when that leaves integers."""
         form = self.form(value)
         if isinstance(form, Lazy) and form._floats is None:
             self.diagnostics.note(
@@ -190,7 +191,8 @@ class Lowering:
                 node=label(node),
                 op_type=node.op_type,
                 notes=("its output is not quantized, or this form has no integer kernel",),
-                help="quantize its output (QuantizeLinear), or accept the cost without an FPU",
+                help=help or "quantize its output (QuantizeLinear), or accept the cost without "
+                "an FPU",
             )
         buffer = self.buffer(value)
         if buffer.tensor.dtype is not DType.F32:

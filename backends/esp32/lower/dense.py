@@ -29,7 +29,7 @@ from ternc.backends.esp32.lower.weights import (
     normalised,
     weights,
 )
-from ternc.backends.esp32.lower.wide import is_wide
+from ternc.backends.esp32.lower.wide import BOUND, is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
 
@@ -212,14 +212,25 @@ def _emit_product(ctx: Lowering, node: ir.Node, a: ir.Value, b: ir.Value, trans_
     epilogue = ctx.epilogue(node.outputs[0])
     shape = ctx.shape(node.outputs[0])
     q = epilogue.quantization
-    wide = is_wide(form_a, q) or is_wide(form_b)
-    if q is None or not isinstance(form_a, Scaled) or not isinstance(form_b, Scaled) or wide:
+    if q is None or not isinstance(form_a, Scaled) or not isinstance(form_b, Scaled):
         output = _product_buffer(ctx, node, ctx.floats(a, node), ctx.floats(b, node), trans_a,
                                  trans_b, shape, node.outputs[0].name or "y")
         ctx.bind(node.outputs[0], output)
         return
     inner = ctx.shape(a)[-2 if trans_a else -1]
     multiplier = form_a.scale * form_b.scale / q.scale
+    if is_wide(form_a, q) or is_wide(form_b):
+        form_a, form_b = widened(ctx, node, form_a), widened(ctx, node, form_b)
+        constants = requantize_wide([multiplier], [q.zero], [inner * BOUND**2], q)
+        a_buffer, b_buffer, numbers, layout = _matmul_operands(
+            ctx, node, form_a.buffer, form_b.buffer, trans_a, trans_b, shape)
+        output = ctx.new(epilogue.value.name or "y", q.dtype, layout, q.offset)
+        ctx.emit("matmul_i16", node, Work(prod(shape) * inner), a=a_buffer.tensor,
+                 b=b_buffer.tensor, y=output.tensor, **numbers, m=int(constants.m[0]),
+                 c=int(constants.c[0]), shift=int(constants.shift), lo=q.lo, hi=q.hi)
+        ctx.bind(epilogue.value, output)
+        ctx.absorb(epilogue, node)
+        return
     bound = np.array([inner * 255 * 255])
     if bound[0] >= 2**31:
         raise Unsupported("the integer accumulator would overflow 32 bits")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -23,9 +23,15 @@ from ternc.backends.esp32.lower.forms import (
 from ternc.backends.esp32.lower.layout import Layout, Shape, loops
 from ternc.backends.esp32.lower.nodes import attr_float, operands, required_input
 from ternc.backends.esp32.lower.registry import operator
-from ternc.backends.esp32.lower.wide import is_wide
+from ternc.backends.esp32.lower.wide import (
+    BOUND,
+    is_wide,
+    requantize_wide,
+    widened,
+    widened_buffer,
+)
 from ternc.backends.esp32.program import DType
-from ternc.quantize import requantize_constants
+from ternc.quantize import RequantizationError, requantize_constants
 
 _OPS = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Min": 4, "Max": 5, "Pow": 6, "PRelu": 7}
 _NUMPY: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
@@ -43,9 +49,12 @@ def lower_arithmetic(ctx: Lowering, node: ir.Node) -> None:
     left, right = (ctx.form(value) for value in operands(node))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
+    if q is None or not isinstance(left, Scaled) or not isinstance(right, Scaled):
+        _lower_float(ctx, node)
+        return
     wide = is_wide(left, q) or is_wide(right)
-    if (q is None or not isinstance(left, Scaled) or not isinstance(right, Scaled) or wide
-            or not _emit_integer(ctx, node, left, right, epilogue, q)):
+    emit = _emit_wide if wide else _emit_integer
+    if not emit(ctx, node, left, right, epilogue, q):
         _lower_float(ctx, node)
 
 
@@ -54,6 +63,7 @@ def lower_arithmetic(ctx: Lowering, node: ir.Node) -> None:
     "Max",
     "Pow",
     int8="with one scalar constant, as a table",
+    int16="interpolated",
     note="Pow: float32 by exp and log",
 )
 def lower_float_only(ctx: Lowering, node: ir.Node) -> None:
@@ -74,7 +84,15 @@ def lower_prelu(ctx: Lowering, node: ir.Node) -> None:
     x, slope = ctx.form(required_input(node, 0)), ctx.constant(required_input(node, 1))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if isinstance(x, Scaled) and slope is not None and q is not None and not is_wide(x, q):
+    if isinstance(x, Scaled) and slope is not None and q is not None and is_wide(x, q):
+        x = widened(ctx, node, x)
+        layout, ratio = x.buffer.layout, x.scale / q.scale
+        period = periodic(layout, ctx.shape(node.outputs[0]), [slope.astype(np.float64)])
+        _emit_affine_wide(ctx, node, x.buffer, epilogue.value, q, period[:3],
+                          np.full(period[1], ratio), np.zeros(period[1]), period[3][0] * ratio)
+        ctx.absorb(epilogue, node)
+        return
+    if isinstance(x, Scaled) and slope is not None and q is not None:
         shape = ctx.shape(node.outputs[0])
         period = periodic(x.buffer.layout, shape, [slope.astype(np.float64)])
         outer, channels, inner, (values,) = period
@@ -208,6 +226,13 @@ def quantize_affine(ctx: Lowering, node: ir.Node, lazy: Affine, value: ir.Value,
     shape = ctx.shape(value)
     layout = lazy.buffer.layout
     outer, channels, inner, (m, b) = periodic(layout, shape, [lazy.multiplier, lazy.addend])
+    if is_wide(lazy, q):
+        # Of an int8 tensor the zero point is in the addend.
+        source = lazy.buffer if lazy.is_wide else widened_buffer(ctx, node, lazy.buffer, 0)
+        narrowed = replace(q, lo=q.bound(lazy.lo, q.lo), hi=q.bound(lazy.hi, q.hi))
+        _emit_affine_wide(ctx, node, source, value, narrowed, (outer, channels, inner),
+                          m / q.scale, b / q.scale)
+        return
     constants = requantize_constants(m / q.scale, b / q.scale + q.zero, np.full(channels, 128))
     output = ctx.new(value.name or "y", DType.I8, layout, q.offset)
     ctx.emit(
@@ -224,6 +249,27 @@ def quantize_affine(ctx: Lowering, node: ir.Node, lazy: Affine, value: ir.Value,
         lo=q.bound(lazy.lo, q.lo),
         hi=q.bound(lazy.hi, q.hi),
     )
+    ctx.bind(value, output)
+
+
+def _emit_affine_wide(
+    ctx: Lowering, node: ir.Node, x: Buffer, value: ir.Value, q: Quantization,
+    sizes: tuple[int, int, int], multiplier: WideArray, addend: WideArray,
+    negative: WideArray | None = None,
+) -> None:
+    """One affine_i16: per channel, x times `multiplier` (below 0: times `negative`) + `addend`."""
+    outer, channels, inner = sizes
+    both = multiplier if negative is None else np.concatenate([multiplier, negative])
+    constants = requantize_wide(
+        both, np.resize(addend, both.size) + q.zero, np.full(both.size, BOUND), q)
+    output = ctx.new(value.name or "y", q.dtype, x.layout, q.offset)
+    ctx.emit(
+        "affine_i16", node, x=x.tensor, y=output.tensor,
+        m=ctx.data(f"{node.name}:m", constants.m[:channels], DType.I32),
+        n=None if negative is None else ctx.data(
+            f"{node.name}:n", constants.m[channels:], DType.I32),
+        c=ctx.data(f"{node.name}:c", constants.c[:channels], DType.I32), outer=outer,
+        channels=channels, inner=inner, shift=int(constants.shift), lo=q.lo, hi=q.hi)
     ctx.bind(value, output)
 
 
@@ -296,17 +342,59 @@ def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: 
                  a_zero=a.zero, b_zero=b.zero, m=int(constants.m[0]), c=int(constants.c[0]),
                  shift=int(constants.shift))
     else:
-        ratio = a.scale / (b.scale * q.scale)
-        shift = 0
-        while ratio * 2**shift < 2**28 and shift < 30:
-            shift += 1
-        if ratio * 2**shift >= 2**31:
+        division = _division(a, b, q)
+        if division is None:
             return False
         ctx.emit("div_i8", node, a=x.tensor, b=y.tensor, y=output.tensor, **numbers,
-                 a_zero=a.zero, b_zero=b.zero, m=round(ratio * 2**shift), zero=q.zero, shift=shift)
+                 a_zero=a.zero, b_zero=b.zero, m=division[0], zero=q.zero, shift=division[1])
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, node)
     return True
+
+
+def _emit_wide(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: Epilogue,
+               q: Quantization) -> bool:
+    """The same of int16 tensors."""
+    shape = ctx.shape(node.outputs[0])
+    numbers: dict[str, int] = {"lo": q.lo, "hi": q.hi}
+    if node.op_type in ("Add", "Sub"):
+        sign = -1.0 if node.op_type == "Sub" else 1.0
+        try:
+            found = requantize_wide(
+                [a.scale / q.scale, sign * b.scale / q.scale], [q.zero] * 2, [BOUND] * 2, q)
+        except RequantizationError:
+            return False
+        # Both multipliers are off by up to 1, the products by 2^15: 2^-shift of a step in all.
+        if found.shift < 2:
+            return False
+        numbers |= {"ma": int(found.m[0]), "mb": int(found.m[1]), "c": int(found.c[0])}
+        name, numbers["shift"] = "add_i16", int(found.shift)
+    elif node.op_type == "Mul":
+        found = requantize_wide([a.scale * b.scale / q.scale], [q.zero], [BOUND**2], q)
+        numbers |= {"m": int(found.m[0]), "c": int(found.c[0]), "shift": int(found.shift)}
+        name = "mul_i16"
+    else:
+        division = _division(a, b, q)
+        if division is None:
+            return False
+        numbers |= {"m": division[0], "zero": q.zero, "shift": division[1]}
+        name = "div_i16"
+    buffers = [widened(ctx, node, form).buffer for form in (a, b)]
+    nest, layout, (x, y) = _binary_loops(ctx, node, buffers, shape)
+    output = ctx.new(epilogue.value.name or "y", q.dtype, layout, q.offset)
+    ctx.emit(name, node, a=x.tensor, b=y.tensor, y=output.tensor, **nest, **numbers)
+    ctx.bind(epilogue.value, output)
+    ctx.absorb(epilogue, node)
+    return True
+
+
+def _division(a: Scaled, b: Scaled, q: Quantization) -> tuple[int, int] | None:
+    """Multiplier and shift of a quotient, or None where the multiplier would not fit."""
+    ratio = a.scale / (b.scale * q.scale)
+    shift = 0
+    while ratio * 2**shift < 2**28 and shift < 30:
+        shift += 1
+    return None if ratio * 2**shift >= 2**31 else (round(ratio * 2**shift), shift)
 
 
 def _binary_loops(ctx: Lowering, node: ir.Node, buffers: list[Buffer], shape: Shape) -> tuple[

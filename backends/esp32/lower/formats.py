@@ -11,6 +11,7 @@ import onnx_ir as ir
 from ternc.backends.esp32.lower.context import DTYPES, Lowering, Quantization, Unsupported
 from ternc.backends.esp32.lower.elementwise import quantize_affine
 from ternc.backends.esp32.lower.forms import STORED, Affine, Buffer, Codes, Constant, Scaled, Table
+from ternc.backends.esp32.lower.interpolation import emit_interpolated
 from ternc.backends.esp32.lower.nodes import attr_int, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import emit_table, stored_as_int8, stored_as_uint8
@@ -18,7 +19,7 @@ from ternc.backends.esp32.lower.wide import is_wide, rescaled
 from ternc.backends.esp32.program import DType
 
 
-@operator("QuantizeLinear", int8="per tensor; int8, uint8 and narrower; int16 with zero point 0")
+@operator("QuantizeLinear", int8="per tensor; int8, uint8 and narrower", int16="zero point 0")
 def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
     """QuantizeLinear that no layer before it could absorb."""
     q = ctx.quantization(node)
@@ -36,14 +37,19 @@ def lower_quantize(ctx: Lowering, node: ir.Node) -> None:
     if isinstance(form, Scaled) and is_wide(form, q):
         ctx.bind(value, rescaled(ctx, node, form, value, q))
         return
-    if isinstance(form, (Scaled, Table)) and not is_wide(form, q):
+    if isinstance(form, Table) and is_wide(form, q):
+        interpolated = emit_interpolated(ctx, node, form, value, q)
+        if interpolated is not None:
+            ctx.bind(value, interpolated)
+            return
+    elif isinstance(form, (Scaled, Table)):
         codes = q.codes(form.table())
         if np.array_equal(codes, STORED):
             ctx.bind(value, Buffer(form.buffer.tensor, form.buffer.layout, q.offset))
         else:
             ctx.bind(value, emit_table(ctx, node, form.buffer, codes, q.offset, value))
         return
-    if isinstance(form, Affine) and not is_wide(form, q):
+    if isinstance(form, Affine):
         quantize_affine(ctx, node, form, value, q)
         return
     x = ctx.buffer(required_input(node, 0))
@@ -74,7 +80,8 @@ def _with_clip(ctx: Lowering, node: ir.Node, q: Quantization) -> tuple[ir.Value,
     return clip_node.outputs[0], replace(q, lo=bounds[0], hi=bounds[1])
 
 
-@operator("DequantizeLinear", int8="constants per tensor or channel; activations per tensor")
+@operator("DequantizeLinear", int8="constants per tensor or channel; activations per tensor",
+          int16="zero point 0")
 def lower_dequantize(ctx: Lowering, node: ir.Node) -> None:
     """DequantizeLinear: nothing is computed until somebody needs the real values."""
     scale = ctx.constant(required_input(node, 1))
@@ -130,7 +137,7 @@ def _constant_codes(form: Constant, scale: np.ndarray, zero: np.ndarray | None, 
     return Codes(codes, scale.astype(np.float64), zeros, axis)
 
 
-@operator("Cast", int8="to and from float32 in float mode")
+@operator("Cast", int8="to and from float32 in float mode", int16="no")
 def lower_cast(ctx: Lowering, node: ir.Node) -> None:
     """Cast between element types."""
     output = node.outputs[0]

@@ -19,6 +19,7 @@ from ternc.backends.esp32.lower.forms import (
     Scaled,
     Table,
 )
+from ternc.backends.esp32.lower.interpolation import emit_interpolated
 from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import (
     attr_int,
@@ -30,7 +31,7 @@ from ternc.backends.esp32.lower.nodes import (
 )
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import emit_table, stored_as_int8
-from ternc.backends.esp32.lower.wide import is_wide
+from ternc.backends.esp32.lower.wide import is_wide, rescaled
 from ternc.backends.esp32.program import DType
 
 _VIEWS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
@@ -169,10 +170,11 @@ def lower_concat(ctx: Lowering, node: ir.Node) -> None:
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     output = node.outputs[0]
-    wide = any(is_wide(form, q) for form in forms)
-    if q is not None and not wide and all(
+    buffers: list[Buffer] | None = None
+    if q is not None and all(
             isinstance(form, (Scaled, Table, Constant, Codes)) for form in forms):
-        buffers = [_requantized(ctx, node, value, q) for value in values]
+        buffers = _requantized(ctx, node, values, q)
+    if buffers is not None:
         output = epilogue.value
         ctx.absorb(epilogue, node)
     else:
@@ -198,9 +200,20 @@ def lower_concat(ctx: Lowering, node: ir.Node) -> None:
     ctx.bind(output, target)
 
 
-def _requantized(ctx: Lowering, node: ir.Node, value: ir.Value, q: Quantization) -> Buffer:
-    """The stored integers of a real operand at the scale of the result."""
+def _requantized(ctx: Lowering, node: ir.Node, values: list[ir.Value],
+                 q: Quantization) -> list[Buffer] | None:
+    """The stored integers of real operands at the scale of the result, None where it has none."""
+    buffers = [_requantize(ctx, node, value, q) for value in values]
+    found = [buffer for buffer in buffers if buffer is not None]
+    return found if len(found) == len(buffers) else None
+
+
+def _requantize(ctx: Lowering, node: ir.Node, value: ir.Value, q: Quantization) -> Buffer | None:
     form = ctx.form(value)
+    if isinstance(form, Scaled) and is_wide(form, q):
+        return rescaled(ctx, node, form, value, q)
+    if isinstance(form, Table) and is_wide(form, q):
+        return emit_interpolated(ctx, node, form, value, q)
     if isinstance(form, (Scaled, Table)):
         codes = q.codes(form.table())
         if np.array_equal(codes, STORED):
@@ -209,7 +222,7 @@ def _requantized(ctx: Lowering, node: ir.Node, value: ir.Value, q: Quantization)
     array = ctx.constant(value)
     assert array is not None
     codes = q.codes(array.astype(np.float32))
-    return ctx.store_constant(f"{value.name}:codes", codes.astype(np.int8))
+    return ctx.store_constant(f"{value.name}:codes", codes.astype(q.dtype.numpy))
 
 
 def _alike(ctx: Lowering, node: ir.Node, buffers: list[Buffer]) -> list[Buffer]:

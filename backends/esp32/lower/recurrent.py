@@ -11,7 +11,8 @@ from ternc.backends.esp32.lower.recurrent_i8 import emit_integer
 from ternc.backends.esp32.lower.registry import operator
 
 
-@operator("LSTM", "GRU", "RNN", int8="ternary or int8 W and R per gate row, states in 16 bits")
+@operator("LSTM", "GRU", "RNN", int8="ternary or int8 W and R per gate row, states in 16 bits",
+          int16="no: float32")
 def lower_recurrent(ctx: Lowering, node: ir.Node) -> None:
     """A recurrent layer: in integers when x and every output are quantized, else in float32."""
     layer = recurrence(ctx, node)

@@ -11,15 +11,24 @@ from ternc.backends.esp32.lower.nodes import label, required_input
 from ternc.backends.esp32.lower.recurrence import Matrix, Recurrence, constant_state
 from ternc.backends.esp32.lower.state import kept_state, show_state
 from ternc.backends.esp32.lower.weights import Weights
+from ternc.backends.esp32.lower.wide import is_wide
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 
 SCRATCH = {"LSTM": 6, "GRU": 4, "RNN": 2}  # of the kernels, in units of hidden
 
 
+def _help(ctx: Lowering, node: ir.Node) -> str:
+    if not is_wide(ctx.form(required_input(node, 0))):
+        return ""
+    return ("recurrent layers have no form for 16-bit inputs and outputs: give this one 8 "
+            f"(--keep int8:{label(node)}), or accept the cost without an FPU")
+
+
 def emit_float(ctx: Lowering, layer: Recurrence) -> None:
     """Emits the layer and binds its outputs."""
     node, name = layer.node, label(layer.node)
-    x = ctx.relayout(ctx.floats(required_input(node, 0), node), layer.x_layout, node)
+    floats = ctx.floats(required_input(node, 0), node, _help(ctx, node))
+    x = ctx.relayout(floats, layer.x_layout, node)
     operands: dict[str, OperandValue] = {"x": x.tensor, "y": None}
     suffix, weights = _weights(ctx, layer)
     operands |= weights

@@ -18,11 +18,12 @@ LowerFunction = Callable[[Lowering, ir.Node], None]
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One ONNX operator: `int8` says how its integer form works ("" means float32 only)."""
+    """One ONNX operator: how its integer forms work ("" means float32 only)."""
 
     name: str
     lower: LowerFunction
     int8: str
+    int16: str
     note: str
 
 
@@ -30,14 +31,17 @@ OPERATORS: dict[str, Operator] = {}
 
 
 def operator(
-    *names: str, int8: str = "", note: str = ""
+    *names: str, int8: str = "", int16: str = "", note: str = ""
 ) -> Callable[[LowerFunction], LowerFunction]:
-    """Registers a lowering function for ONNX operators of the default domain."""
+    """Registers a lowering function for ONNX operators of the default domain.
+
+    `int16` is as `int8` where nothing else is said.
+    """
 
     def register(function: LowerFunction) -> LowerFunction:
         for name in names:
             assert name not in OPERATORS, name
-            OPERATORS[name] = Operator(name, function, int8, note)
+            OPERATORS[name] = Operator(name, function, int8, int16 or (int8 and "yes"), note)
         return function
 
     return register

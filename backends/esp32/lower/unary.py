@@ -89,7 +89,7 @@ _WITH_ATTRIBUTES = {
 }
 
 
-@operator(*_FIXED, *_WITH_ATTRIBUTES, int8="one 256-byte table")
+@operator(*_FIXED, *_WITH_ATTRIBUTES, int8="one 256-byte table", int16="interpolated")
 def lower_unary(ctx: Lowering, node: ir.Node) -> None:
     """A unary function: lazily on a quantized operand, else one float32 instruction."""
     unary = (
@@ -117,20 +117,27 @@ def lower_unary(ctx: Lowering, node: ir.Node) -> None:
         lo, hi = (0.0, np.inf) if node.op_type == "Relu" else (ctx.clip_bounds(node) or (0.0, 0.0))
         lazy.lo, lazy.hi = (min(max(edge, lo), hi) for edge in (lazy.lo, lazy.hi))
         ctx.bind(output, lazy)
-    elif isinstance(form, Buffer) and form.tensor.dtype is DType.I8 and node.op_type == "Clip":
+    elif isinstance(form, Buffer) and node.op_type == "Clip" and (
+            form.tensor.dtype in (DType.I8, DType.I16)):
         _clip_integers(ctx, node, form)
     else:
         ctx.bind(output, compute())
 
 
 def _clip_integers(ctx: Lowering, node: ir.Node, form: Buffer) -> None:
-    """Clip of a quantized integer tensor: a table on the stored bytes."""
+    """Clip of a quantized integer tensor."""
     bounds = ctx.clip_bounds(node)
     if bounds is None:
         raise Unsupported("Clip with bounds that are computed at run time")
-    clipped = np.clip(
-        STORED, max(bounds[0] - form.offset, -128), min(bounds[1] - form.offset, 127)
-    )
+    edge = 2 ** (8 * form.tensor.dtype.size - 1)
+    lo, hi = max(bounds[0] - form.offset, -edge), min(bounds[1] - form.offset, edge - 1)
+    if form.tensor.dtype is DType.I16:
+        y = ctx.new(node.outputs[0].name or "y", DType.I16, form.layout, form.offset)
+        ctx.emit("rescale", node, x=form.tensor, y=y.tensor, count=prod(form.layout.shape),
+                 m=1 << 16, c=0, shift=0, lo=int(lo), hi=int(hi))
+        ctx.bind(node.outputs[0], y)
+        return
+    clipped = np.clip(STORED, lo, hi)
     ctx.bind(node.outputs[0], emit_table(ctx, node, form, clipped, form.offset))
 
 

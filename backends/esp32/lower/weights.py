@@ -26,7 +26,7 @@ from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
 from ternc.backends.esp32.lower.residual import Residual, following_residual
-from ternc.backends.esp32.lower.wide import BOUND, bits, is_wide, widened
+from ternc.backends.esp32.lower.wide import BOUND, is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import pack_ternary, requantize_constants
 
@@ -270,9 +270,9 @@ def _emit_wide(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     assert q is not None
     assert scale is not None
     x = widened(ctx, layer.node, x)
-    constants = requantize_constants(
+    constants = requantize_wide(
         x.scale * scale / q.scale, layer.bias / q.scale + q.zero,
-        np.abs(_centred(layer)).sum(axis=1) * BOUND, output_bits=bits(q), wide=True)
+        np.abs(_centred(layer)).sum(axis=1) * BOUND, q)
     name, ternary = _weight_name(layer.node), layer.weights.is_ternary
     one_for_both = layer.kernel == "dense"
     output = ctx.new(layer.epilogue.value.name or "y", q.dtype, layer.output_layout, q.offset)

@@ -14,9 +14,12 @@ from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import attr_int, attr_ints, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import stored_as_int8
-from ternc.backends.esp32.lower.wide import is_wide
+from ternc.backends.esp32.lower.wide import BOUND, is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType
 from ternc.quantize import requantize_constants
+
+_MAXPOOL = {DType.I8: "maxpool_i8", DType.I16: "maxpool_i16"}
+_WIDE_WINDOW = 1 << 16  # taps that avgpool_i16 sums
 
 
 def _window_numbers(n: int, size: tuple[int, int], channels: int, out: tuple[int, int],
@@ -50,20 +53,16 @@ def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
     form = ctx.form(required_input(node, 0))
     if isinstance(form, Scaled):
         source = form.buffer
-    elif isinstance(form, Buffer) and form.tensor.dtype in (DType.I8, DType.U8):
+    elif isinstance(form, Buffer) and form.tensor.dtype in (DType.I8, DType.U8, DType.I16):
         source = stored_as_int8(ctx, node, form)
     else:
         source = ctx.floats(required_input(node, 0), node)
-    if source.tensor.dtype is DType.I16:
-        source = ctx.floats(required_input(node, 0), node)
-    integers = source.tensor.dtype is DType.I8
+    dtype = source.tensor.dtype
+    integers = dtype in _MAXPOOL
     x = ctx.relayout(source, Layout.channels_last(x_shape), node)
     layout = Layout.channels_last(y_shape)
-    dtype = DType.I8 if integers else DType.F32
-    output = ctx.new(node.outputs[0].name or "y", dtype, layout, source.offset if integers else 0)
-    ctx.emit(
-        "maxpool_i8" if integers else "maxpool_f32", node, x=x.tensor, y=output.tensor, **numbers
-    )
+    output = ctx.new(node.outputs[0].name or "y", dtype, layout, source.offset)
+    ctx.emit(_MAXPOOL.get(dtype, "maxpool_f32"), node, x=x.tensor, y=output.tensor, **numbers)
     if isinstance(form, Scaled) and integers:
         scale, zero = form.scale, form.zero
 
@@ -167,9 +166,13 @@ def _emit_average(ctx: Lowering, node: ir.Node, x_layout: Layout, y_layout: Layo
     form = ctx.form(required_input(node, 0))
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
-    if isinstance(form, Scaled) and q is not None and not is_wide(form, q):
+    window = numbers["kernel_h"] * numbers["kernel_w"]
+    if isinstance(form, Scaled) and q is not None and (
+            not is_wide(form, q) or window <= _WIDE_WINDOW):
+        wide = is_wide(form, q)
+        if wide:
+            form = widened(ctx, node, form)
         x = ctx.relayout(form.buffer, x_layout, node)
-        window = numbers["kernel_h"] * numbers["kernel_w"]
         whole = (
             include == 0
             and not (numbers["pad_top"] or numbers["pad_left"] or any(end))
@@ -181,11 +184,12 @@ def _emit_average(ctx: Lowering, node: ir.Node, x_layout: Layout, y_layout: Layo
             )
         )
         divisors = np.array([window]) if whole else np.arange(1, window + 1)
-        constants = requantize_constants(
-            form.scale / q.scale / divisors, np.full(divisors.size, float(q.zero)), divisors * 255)
-        output = ctx.new(epilogue.value.name or "y", DType.I8, y_layout, q.offset)
+        ratios, bias = form.scale / q.scale / divisors, np.full(divisors.size, float(q.zero))
+        constants = (requantize_wide(ratios, bias, divisors * BOUND, q) if wide
+                     else requantize_constants(ratios, bias, divisors * 255))
+        output = ctx.new(epilogue.value.name or "y", q.dtype, y_layout, q.offset)
         ctx.emit(
-            "avgpool_i8",
+            "avgpool_i16" if wide else "avgpool_i8",
             node,
             x=x.tensor,
             y=output.tensor,
@@ -194,7 +198,7 @@ def _emit_average(ctx: Lowering, node: ir.Node, x_layout: Layout, y_layout: Layo
             pad_bottom=end[0],
             pad_right=end[1],
             include_pad=include,
-            x_zero=form.zero,
+            **({} if wide else {"x_zero": form.zero}),
             m_count=divisors.size,
             c=int(constants.c[0]),
             shift=int(constants.shift),

@@ -9,7 +9,7 @@ enum {
 static ternc_status check_binary_f32(const ternc_op *op) {
   const ternc_binary_f32_args *args = (const ternc_binary_f32_args *)op->args;
   if (args->op > BINARY_PRELU) return TERNC_E_OPERAND;
-  return ternc_nd_check_ab(op, TERNC_ND_WORDS(binary_f32, op), TERNC_F32);
+  return ternc_nd_check_ab(op, TERNC_ND_WORDS(binary_f32, op), TERNC_F32, TERNC_F32);
 }
 
 static uint32_t rows_binary_f32(const ternc_op *op) {

@@ -16,7 +16,8 @@ static inline uint64_t ternc_matmul_reach(uint32_t batch0, uint32_t stride0, uin
          (uint64_t)(rows - 1) * stride2 + (uint64_t)(cols - 1) * stride3 + 1;
 }
 
-static inline ternc_status ternc_matmul_check(const ternc_op *op, uint32_t dtype) {
+/* The geometry and the operands a and b. */
+static inline ternc_status ternc_matmul_check_inputs(const ternc_op *op, uint32_t dtype) {
   const ternc_matmul *m = (const ternc_matmul *)op->args;
   if (!ternc_is_dim(m->batch0) || !ternc_is_dim(m->batch1) || !ternc_is_dim(m->rows) ||
       !ternc_is_dim(m->inner) || !ternc_is_dim(m->cols) ||
@@ -25,13 +26,22 @@ static inline ternc_status ternc_matmul_check(const ternc_op *op, uint32_t dtype
                                       m->a_row, m->inner, m->a_inner)) ||
       ternc_expect(op, m->b, dtype,
                    ternc_matmul_reach(m->batch0, m->b_batch0, m->batch1, m->b_batch1, m->inner,
-                                      m->b_inner, m->cols, m->b_col)) ||
-      ternc_expect(op, m->y, dtype,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)m->batch0 * m->batch1, m->rows),
-                                 m->cols))) {
+                                      m->b_inner, m->cols, m->b_col))) {
     return TERNC_E_OPERAND;
   }
   return TERNC_OK;
+}
+
+/* Elements of y. */
+static inline uint64_t ternc_matmul_outputs(const ternc_op *op) {
+  const ternc_matmul *m = (const ternc_matmul *)op->args;
+  return ternc_mul_sat(ternc_mul_sat((uint64_t)m->batch0 * m->batch1, m->rows), m->cols);
+}
+
+static inline ternc_status ternc_matmul_check(const ternc_op *op, uint32_t dtype) {
+  const ternc_matmul *m = (const ternc_matmul *)op->args;
+  if (ternc_matmul_check_inputs(op, dtype)) return TERNC_E_OPERAND;
+  return ternc_expect(op, m->y, dtype, ternc_matmul_outputs(op));
 }
 
 static inline uint32_t ternc_matmul_rows(const ternc_op *op) {

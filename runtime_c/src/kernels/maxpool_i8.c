@@ -1,35 +1,8 @@
 /* Maximum over windows of an NHWC image, int8. */
-#include "pool.h"
-
-static ternc_status check_maxpool_i8(const ternc_op *op) {
-  const ternc_maxpool_i8_args *args = (const ternc_maxpool_i8_args *)op->args;
-  return ternc_pool_check(op, TERNC_POOL_WORDS(maxpool_i8, op), args->x, args->y, TERNC_I8);
-}
-
-static uint32_t rows_maxpool_i8(const ternc_op *op) {
-  return ternc_pool_rows(TERNC_POOL_WORDS(maxpool_i8, op));
-}
-
-static void run_maxpool_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
-  const ternc_maxpool_i8_args *args = (const ternc_maxpool_i8_args *)op->args;
-  const ternc_pool *p = TERNC_POOL_WORDS(maxpool_i8, op);
-  const int8_t *x = (const int8_t *)ternc_data(op, args->x);
-  int8_t *y = (int8_t *)ternc_data(op, args->y) + (size_t)begin * p->channels;
-  for (; begin < end; begin++, y += p->channels) {
-    ternc_span h, w;
-    const uint32_t image = ternc_pool_taps(p, begin, &h, &w);
-    int32_t kh, kw;
-    uint32_t ch;
-    for (ch = 0; ch < p->channels; ch++) y[ch] = -128;
-    for (kh = h.first; kh < h.last; kh++) {
-      for (kw = w.first; kw < w.last; kw++) {
-        const int8_t *tap = x + ternc_pool_at(p, image, &h, &w, kh, kw);
-        for (ch = 0; ch < p->channels; ch++) {
-          if (tap[ch] > y[ch]) y[ch] = tap[ch];
-        }
-      }
-    }
-  }
-}
+#define MAXPOOL_NAME maxpool_i8
+#define MAXPOOL_TYPE int8_t
+#define MAXPOOL_DTYPE TERNC_I8
+#define MAXPOOL_LOWEST -128
+#include "maxpool.h"
 
 TERNC_KERNEL(maxpool_i8, check_maxpool_i8, rows_maxpool_i8, run_maxpool_i8)

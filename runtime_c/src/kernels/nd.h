@@ -59,20 +59,20 @@ static inline uint32_t ternc_nd_rows(const uint32_t *words) {
   return (uint32_t)ternc_nd_count(words);
 }
 
-/* Checks an elementwise instruction whose operands start with a, b, y, all of one type. */
+/* Checks an elementwise instruction whose operands start with a, b, of one type, and y. */
 static inline ternc_status ternc_nd_check_ab(const ternc_op *op, const uint32_t *words,
-                                             uint32_t dtype) {
+                                             uint32_t dtype, uint32_t y_dtype) {
   const uint32_t *operands = (const uint32_t *)op->args;
   const uint64_t count = ternc_nd_count(words);
   uint32_t i;
   for (i = 0; i < 2; i++) {
-    const uint64_t elements = ternc_record(op, operands[i])->size / (dtype == TERNC_F32 ? 4u : 1u);
+    const uint64_t elements = ternc_record(op, operands[i])->size / ternc_element_size(dtype);
     if (ternc_expect(op, operands[i], dtype, 0)) return TERNC_E_OPERAND;
     if (count > 0 && !ternc_nd_fits(words, ternc_nd_strides(words, i), 0, elements)) {
       return TERNC_E_OPERAND;
     }
   }
-  return ternc_expect(op, operands[2], dtype, count);
+  return ternc_expect(op, operands[2], y_dtype, count);
 }
 
 /* Positions the walk at index number `first` of the row-major order. */

@@ -50,14 +50,24 @@ static inline int ternc_pool_mean_fits(const ternc_pool *p, int32_t pad_bottom,
   ((const ternc_pool *)(const void *)((const uint32_t *)(op)->args + \
                                       offsetof(ternc_##name##_args, n) / sizeof(uint32_t)))
 
+/* The geometry and the image of a pooling instruction. */
+static inline ternc_status ternc_pool_check_x(const ternc_op *op, const ternc_pool *p, uint32_t x,
+                                              uint32_t dtype) {
+  const uint64_t pixels_in = ternc_mul_sat(ternc_mul_sat(p->n, p->in_h), p->in_w);
+  if (!ternc_pool_fits(p)) return TERNC_E_OPERAND;
+  return ternc_expect(op, x, dtype, ternc_mul_sat(pixels_in, p->channels));
+}
+
+/* Elements of the result. */
+static inline uint64_t ternc_pool_outputs(const ternc_pool *p) {
+  return ternc_mul_sat(ternc_mul_sat(ternc_mul_sat(p->n, p->out_h), p->out_w), p->channels);
+}
+
 /* Everything that the pooling instructions have in common. */
 static inline ternc_status ternc_pool_check(const ternc_op *op, const ternc_pool *p, uint32_t x,
                                             uint32_t y, uint32_t dtype) {
-  const uint64_t pixels_in = ternc_mul_sat(ternc_mul_sat(p->n, p->in_h), p->in_w);
-  const uint64_t pixels_out = ternc_mul_sat(ternc_mul_sat(p->n, p->out_h), p->out_w);
-  if (!ternc_pool_fits(p)) return TERNC_E_OPERAND;
-  if (ternc_expect(op, x, dtype, ternc_mul_sat(pixels_in, p->channels))) return TERNC_E_OPERAND;
-  return ternc_expect(op, y, dtype, ternc_mul_sat(pixels_out, p->channels));
+  if (ternc_pool_check_x(op, p, x, dtype)) return TERNC_E_OPERAND;
+  return ternc_expect(op, y, dtype, ternc_pool_outputs(p));
 }
 
 /* A row is one output pixel, all channels. */
