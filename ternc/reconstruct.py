@@ -24,9 +24,10 @@ from ternc.passes._bias import add_to_bias
 from ternc.passes._canonical import canonical, import_int2, put_in_slot
 from ternc.passes._graph import constant
 from ternc.passes._levels import Ternary
-from ternc.passes._linear import Slot
+from ternc.passes._linear import RECURRENT, Slot
 from ternc.passes.ternarize import by_scheme, float_slots, real, warn
 from ternc.quantize.reconstruction import reconstruct_weights
+from ternc.reconstruct_recurrent import Fitted, fit_recurrent, set_bias
 from ternc.refit import refit
 
 Array = npt.NDArray[np.float64]
@@ -54,8 +55,8 @@ def reconstruct(
             the ternary layers before it give.
         progress: Called with (layers done, layers in all).
 
-    Recurrent weights, and layers with more than 4,096 inputs to a channel or a form without a
-    Gram matrix, get the codes of least weight error instead.
+    Layers with more than 4,096 inputs to a channel or a form without a Gram matrix get the codes
+    of least weight error instead.
 
     Raises:
         CompileError: The samples do not fit the model.
@@ -66,11 +67,18 @@ def reconstruct(
     slots = list(float_slots(model)) if fixed is not None else list(
         float_slots(model, nodes, keep))
     made: dict[tuple[ir.Value, int], ir.Value] = {}
+    recurrent: dict[ir.Node, Fitted | None] = {}
     for done, slot in enumerate(slots):
         if (slot.node, slot.index) in chosen:
             key = (slot.weight, slot.axis)
             if key not in made:
-                made[key] = canonical(slot, _ternary(model, original, slot, feeds, diagnostics))
+                gates = None
+                if slot.node.op_type in RECURRENT:
+                    if slot.node not in recurrent:
+                        recurrent[slot.node] = _fit_gates(model, original, slot.node, feeds)
+                    gates = recurrent[slot.node]
+                made[key] = canonical(slot, _ternary(model, original, slot, feeds, diagnostics,
+                                                     gates))
             put_in_slot(slot, made[key])
             import_int2(model)
         elif made and fixed is not None and (slot.node.name or "") not in fixed:
@@ -81,13 +89,28 @@ def reconstruct(
             progress(done + 1, len(slots))
 
 
+def _fit_gates(model: ir.Model, original: onnx.ModelProto, node: ir.Node, feeds: Iterable[Feed]
+               ) -> Fitted | None:
+    """Both weights of a recurrent node and its bias, unless another node shares a weight."""
+    weights = (node.inputs[1], node.inputs[2])
+    if any(value is None or len(value.uses()) > 1 for value in weights):
+        return None
+    found = fit_recurrent(model, original, node, feeds)
+    if found is not None:
+        set_bias(node, found.bias)
+    return found
+
+
 def _ternary(model: ir.Model, original: onnx.ModelProto, slot: Slot, feeds: Iterable[Feed],
-             diagnostics: Diagnostics) -> Ternary:
+             diagnostics: Diagnostics, gates: Fitted | None) -> Ternary:
     """Codes and scale of one layer, and a warning about what they lose."""
     weights = constant(slot.weight)
     assert weights is not None
     inputs = layer_inputs(slot)
-    if inputs is None or inputs.size > _LARGEST:
+    if gates is not None:
+        found = gates.w if slot.index == 1 else gates.r
+        how = "by the error of the gates on the calibration data"
+    elif inputs is None or inputs.size > _LARGEST:
         found, how = by_scheme(slot, weights, FALLBACK), f"scheme {FALLBACK}"
     else:
         shared = len(slot.weight.uses()) > 1

@@ -210,12 +210,3 @@ def test_deterministic() -> None:
         reconstruct(model, _feeds(8, 1), Diagnostics())
     first, second = (ir.to_proto(m).SerializeToString(deterministic=True) for m in models)
     assert first == second
-
-
-def test_recurrent_weights_fall_back() -> None:
-    """No Gram matrix is made of a recurrence: the codes of least weight error, and a warning."""
-    model = graph("y, h = GRU <hidden_size=3> (x, w, r)", "float[4,1,5] x", "float[4,1,1,3] y",
-                  w=_weights(1, 9, 5), r=_weights(1, 9, 3))
-    diagnostics = Diagnostics()
-    reconstruct(model, [{"x": _weights(4, 1, 5)}], diagnostics)
-    assert [item.code for item in diagnostics] == ["TC0207", "TC0207"]

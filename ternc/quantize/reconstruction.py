@@ -38,7 +38,7 @@ class Reconstruction:
 
 def reconstruct_weights(
     weights: npt.ArrayLike, gram: npt.ArrayLike, cross: npt.ArrayLike | None = None,
-    *, damping: float = 0.01, quick: bool = False,
+    *, target: npt.ArrayLike | None = None, damping: float = 0.01, quick: bool = False,
 ) -> Reconstruction:
     """Ternary weights under which a linear layer's output differs least from the float one's.
 
@@ -52,21 +52,26 @@ def reconstruct_weights(
         weights: [groups, channels, inputs].
         gram: E[x' x'^T] for each group, [groups, inputs, inputs]; x' is what the layer will read.
         cross: E[x x'^T], x being what the float layer reads; default `gram`.
+        target: E[y x'^T] for what the output y should be, [groups, channels, inputs]; default
+            weights x cross, the float layer's own output.
         damping: This share of the mean of gram's diagonal is added to the diagonal, and pulls
             the solution towards `weights` where the data say nothing.
         quick: Without GPTQ and with few rounds: enough to compare dampings.
     """
     real = np.asarray(weights, np.float64)
     hessian = np.array(gram, np.float64)
-    target = real @ (hessian if cross is None else np.asarray(cross, np.float64))
+    if target is None:
+        goal = real @ (hessian if cross is None else np.asarray(cross, np.float64))
+    else:
+        goal = np.asarray(target, np.float64)
     inputs = real.shape[2]
     diagonal = np.einsum("gkk->gk", hessian)
     ridge = np.maximum(damping * diagonal.mean(axis=1), 1e-12)
     hessian[:, np.arange(inputs), np.arange(inputs)] += ridge[:, None]
-    target = target + ridge[:, None, None] * real
+    goal = goal + ridge[:, None, None] * real
 
-    ideal = np.swapaxes(np.linalg.solve(hessian, np.swapaxes(target, 1, 2)), 1, 2)
-    best = _Best(hessian, target)
+    ideal = np.swapaxes(np.linalg.solve(hessian, np.swapaxes(goal, 1, 2)), 1, 2)
+    best = _Best(hessian, goal)
     for source in (real, ideal):
         codes, _ = SCHEMES["optimal"].rule(source.reshape(-1, inputs))
         best.offer(codes.reshape(source.shape))

@@ -1,0 +1,157 @@
+"""Ternary W and R fitted to the gates: the simulated cells, and what the fit is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+import ternc
+from ternc.diagnostics import Diagnostics
+from ternc.oracle import Oracle
+from ternc.passes.ternarize import Ternarize
+from ternc.quality import accuracy, sqnr
+from ternc.reconstruct import reconstruct
+from ternc.reconstruct_recurrent import _cells
+from ternc.recurrent_cells import Cell, simulate
+from tests.models.synthetic import gestures
+from tests.recurrent_graphs import Layer
+
+MODELS = Path(__file__).parent / "models"
+CELLS = [("LSTM", {}), ("GRU", {"linear_before_reset": 0}), ("GRU", {"linear_before_reset": 1}),
+         ("RNN", {})]
+IDS = ["LSTM", "GRU", "GRU-after", "RNN"]
+RNG = np.random.default_rng(0)
+
+
+def _model(layer: Layer) -> ir.Model:
+    model = ir.from_proto(layer.model())
+    for index, node in enumerate(model.graph):
+        node.name = f"n{index}"
+    return model
+
+
+def _node(model: ir.Model) -> ir.Node:
+    (node,) = [node for node in model.graph if node.op_type in ("LSTM", "GRU", "RNN")]
+    return node
+
+
+def _simulated(op_type: str, attributes: dict[str, int]) -> tuple[Cell, Layer]:
+    layer = Layer(op_type, outputs=("y",), attributes=attributes)
+    (cell,) = _cells(_node(_model(layer))) or []
+    return cell, layer
+
+
+@pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=IDS)
+class TestCells:
+    def test_states_are_onnxruntimes(self, op_type: str, attributes: dict[str, int]) -> None:
+        cell, layer = _simulated(op_type, attributes)
+        x = layer.feeds(1)["x"]
+        zero = np.zeros((1, cell.hidden))
+        got = simulate(cell, x.astype(np.float64), zero, zero).states
+        wanted = Oracle(layer.model()).run({"x": x})["y"][:, 0]
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+    def test_rows_are_products_of_what_they_read(
+        self, op_type: str, attributes: dict[str, int]
+    ) -> None:
+        cell, layer = _simulated(op_type, attributes)
+        x = layer.feeds(1)["x"].astype(np.float64)
+        trace = simulate(cell, x, *RNG.uniform(-1, 1, (2, 1, cell.hidden)))
+        for row in range(len(cell.r)):
+            resets = op_type == "GRU" and row >= 2 * cell.hidden and trace.reset is not None
+            hidden = trace.reset if resets else trace.previous
+            assert hidden is not None
+            factor = trace.factor[:, :, row]
+            value = (x @ cell.w[row] + cell.w_bias[row]
+                     + factor * (hidden @ cell.r[row] + cell.r_bias[row]))
+            np.testing.assert_allclose(value, trace.before[:, :, row], atol=1e-9)
+
+    def test_slope_is_the_derivative(self, op_type: str, attributes: dict[str, int]) -> None:
+        """Of the state after one step by the bias, which shifts the value before the gate."""
+        cell, layer = _simulated(op_type, attributes)
+        x = layer.feeds(1)["x"][:1].astype(np.float64)
+        h, c = RNG.uniform(-1, 1, (2, 1, cell.hidden))
+        slope = simulate(cell, x, h, c).slope[0, 0]
+        output = slice(cell.hidden, 2 * cell.hidden)
+        for row in range(len(cell.r)):
+            if op_type == "LSTM" and row not in range(*output.indices(len(cell.r))):
+                continue  # the slope is the cell's
+            ends = []
+            for step in (-1e-6, 1e-6):
+                bias = cell.w_bias.copy()
+                bias[row] += step
+                ends.append(simulate(replace(cell, w_bias=bias), x, h, c).states[0, 0])
+            unit = row % cell.hidden
+            if op_type == "GRU" and cell.hidden <= row < 2 * cell.hidden \
+                    and not cell.reset_after:
+                continue  # there a reset gate moves every unit
+            assert (ends[1] - ends[0])[unit] / 2e-6 == pytest.approx(slope[row], abs=1e-6)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=IDS)
+def test_beats_thresholds_on_new_samples(
+    op_type: str, attributes: dict[str, int], direction: str
+) -> None:
+    layer = Layer(op_type, direction, steps=8, outputs=("y",), attributes=attributes, seed=3,
+                  initial="constant")
+    feeds = [_smooth(layer, seed) for seed in range(48)]
+    check = [_smooth(layer, seed) for seed in range(100, 124)]
+    reference = Oracle(layer.model())
+    wanted = [reference.run(feed)["y"] for feed in check]
+
+    def quality(model: ir.Model) -> float:
+        oracle = Oracle(model)
+        return sqnr(wanted, [oracle.run(feed)["y"] for feed in check])
+
+    fitted = _model(layer)
+    diagnostics = Diagnostics()
+    reconstruct(fitted, feeds, diagnostics)
+    assert [item.notes[0] for item in diagnostics] == [
+        "by the error of the gates on the calibration data"] * 2
+    others = []
+    for scheme in ("median", "twn", "bitnet", "optimal"):
+        plain = _model(layer)
+        Ternarize(Diagnostics(), scheme)(plain)
+        others.append(quality(plain))
+    assert quality(fitted) > max(others)
+
+
+def _smooth(layer: Layer, seed: int) -> dict[str, np.ndarray]:
+    """Correlated over time and inputs, as sensors are: what thresholds ignore."""
+    rng = np.random.default_rng(seed)
+    hidden = np.cumsum(rng.standard_normal((layer.steps, layer.batch, 2)), axis=0) / 2
+    mixing = np.random.default_rng(5).standard_normal((2, layer.inputs))
+    noise = 0.1 * rng.standard_normal((layer.steps, layer.batch, layer.inputs))
+    return {"x": (hidden @ mixing + noise).astype(np.float32)}
+
+
+@pytest.mark.parametrize("form", [
+    {"peepholes": True}, {"attributes": {"activations": ["Relu", "Tanh", "Tanh"]}},
+    {"lengths": [5]}])
+def test_other_forms_fall_back_to_weight_error(form: dict[str, Any]) -> None:
+    layer = Layer("LSTM", outputs=("y",), **form)
+    diagnostics = Diagnostics()
+    reconstruct(_model(layer), [layer.feeds(0)], diagnostics)
+    assert [item.notes[0] for item in diagnostics] == ["scheme optimal"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_trained_models(name: str) -> None:
+    """Compiled, on samples that the fit has not seen: more accurate than every threshold."""
+    path = MODELS / f"sequence_{name}.onnx"
+    x, labels = gestures(464, seed=9)
+    motion = x[:, :, ::2].transpose(0, 2, 1).copy()
+
+    def quality(ternarize: str | bool) -> float:
+        compiled = ternc.compile(path, "host", calibration_data=motion[:64], ternarize=ternarize)
+        return accuracy([compiled.run(m[None])["scores"] for m in motion[64:]], labels[64:])
+
+    best = max(quality(scheme) for scheme in ("median", "twn", "bitnet", "optimal"))
+    assert quality(ternarize=True) > best + 5.0
