@@ -176,7 +176,11 @@ def _cost(choice: Choice, precision: Precision) -> int:
 
 def _found(search: Search, rungs: list[tuple[str, ...]], base: Choice, limit: float
            ) -> Choice | None:
-    """The highest rung that is sure to hold, else the highest that was measured to."""
+    """The highest rung that is sure to hold.
+
+    Samples that are too few to be sure even of the int8 model are sure of nothing: then it is the
+    highest rung that was measured to hold.
+    """
     def selects(rung: int) -> bool:
         return search.selected(search.choice(rungs[rung])).value <= limit
 
@@ -190,6 +194,8 @@ def _found(search: Search, rungs: list[tuple[str, ...]], base: Choice, limit: fl
     sure = highest(min(selected + _BEYOND, len(rungs)), confirms)
     if sure:
         return search.choice(rungs[sure - 1])
+    if search.confirmed(base).bound <= limit:
+        return base
     measured = highest(selected, measures)
     if measured:
         return search.choice(rungs[measured - 1])
