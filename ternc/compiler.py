@@ -253,12 +253,15 @@ def _tell_about_floats(compiled: CompiledModel, chip: Target, diagnostics: Diagn
 
 def check_fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> None:
     """Raises `DoesNotFit` when the model needs more RAM or flash than there is."""
+    from ternc.report import short
+
     have_ram = compiled.target.sram_bytes if ram is None else ram
     have_flash = compiled.target.flash_bytes if flash is None else flash
     floats = compiled.float_instructions() > 0
     problems = []
     if compiled.plan.arena_bytes > have_ram:
-        peak = ", ".join(f"{name} ({size:,} B)" for name, size in compiled.plan.peak_tensors[:4])
+        peak = ", ".join(f"{short(name)} ({size:,} B)"
+                         for name, size in compiled.plan.peak_tensors[:4])
         problems.append(Diagnostic(
             "TC0402", f"the arena needs {compiled.plan.arena_bytes:,} bytes, and "
             f"{compiled.target.name} offers {have_ram:,}",

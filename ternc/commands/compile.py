@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ternc import __version__, console, options
+from ternc.diagnostics import DoesNotFit
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
@@ -56,7 +57,8 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.report is not None:
         options.check_writable(parsed.report, Path(parsed.model))
     compiled = compiled_model(parsed, name=parsed.name, evaluation_data=parsed.data,
-                              labels=parsed.labels)
+                              labels=parsed.labels, check_fit=False)
+    _check_fits(compiled, parsed)
     data = compiled.report()
     compiled.save(output)
     if parsed.report is not None:
@@ -74,6 +76,25 @@ def run(parsed: argparse.Namespace) -> int:
     if not parsed.quiet:
         print(f"wrote {output} ({output.stat().st_size:,} bytes)", file=sys.stderr)
     return 0
+
+
+def _check_fits(compiled: CompiledModel, parsed: argparse.Namespace) -> None:
+    """Refuses a model that does not fit, with the changes that would make it fit.
+
+    Raises:
+        DoesNotFit: it does not.
+    """
+    from ternc.compiler import check_fits
+    from ternc.fitting import changes_that_fit, with_changes
+
+    try:
+        check_fits(compiled, parsed.ram, parsed.flash)
+    except DoesNotFit as error:
+        with console.progress("looking for what makes it fit", sys.stderr,
+                              quiet=parsed.quiet) as progress:
+            changes = changes_that_fit(parsed.model, compiled, options.compile_options(parsed),
+                                       progress)
+        raise with_changes(error, changes) from None
 
 
 def compiled_model(parsed: argparse.Namespace, **more: Any) -> CompiledModel:

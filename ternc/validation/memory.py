@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
+from ternc.report import short
 from ternc.validation.checks import Check, Stage, Verdict, held
 from ternc.validation.limits import Limits
 
 if TYPE_CHECKING:
     from ternc.compiled import CompiledModel
+    from ternc.frontend import Source
 
 MAIN_TASK_STACK: Final = 3584  # ESP-IDF, CONFIG_ESP_MAIN_TASK_STACK_SIZE by default
 
@@ -16,7 +19,7 @@ MAIN_TASK_STACK: Final = 3584  # ESP-IDF, CONFIG_ESP_MAIN_TASK_STACK_SIZE by def
 def fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> list[Check]:
     """Arena and flash against what the target, or the user, offers."""
     chip, plan = compiled.target, compiled.plan
-    peak = ", ".join(f"{name} ({size:,} B)" for name, size in plan.peak_tensors[:4])
+    peak = ", ".join(f"{short(name)} ({size:,} B)" for name, size in plan.peak_tensors[:4])
     have_ram = chip.sram_bytes if ram is None else ram
     have_flash = chip.flash_bytes if flash is None else flash
     note = (f"alive at the peak (step {plan.peak_step}): {peak}",)
@@ -32,6 +35,21 @@ def _fits(name: str, needed: int, available: int, notes: tuple[str, ...]) -> Che
     offered = f"of {available:,} bytes" if available < 1 << 40 else "bytes, without a limit"
     return Check(name, held(needed <= available), f"{needed:,} {offered}{share}", needed,
                  available, stage=Stage.FITS, notes=notes)
+
+
+def with_changes(
+    checks: list[Check], source: Source, compiled: CompiledModel, options: dict[str, Any]
+) -> list[Check]:
+    """The same checks, the last that failed with the changes that would make the model fit."""
+    from ternc.fitting import changes_that_fit
+
+    failed = [check for check in checks if check.failed]
+    if not failed:
+        return checks
+    given = {name: value for name, value in options.items() if name not in ("observe", "progress")}
+    changes = tuple(map(str, changes_that_fit(source, compiled, given)))
+    last = replace(failed[-1], notes=(*failed[-1].notes, *changes))
+    return [last if check is failed[-1] else check for check in checks]
 
 
 def thresholds(compiled: CompiledModel, limits: Limits) -> list[Check]:

@@ -87,7 +87,11 @@ def validate(
         return Report(name, chip.name, tuple(refusals(made)), made.diagnostics)
     front = front_model(made)
     weight_checks, weight_results = weights(made, front)
-    static = [*compiles(made), *weight_checks, *memory.fits(made, ram, flash),
+    fits = memory.fits(made, ram, flash)
+    if not isinstance(model, CompiledModel):
+        given = {"target": target, "ram": ram, "flash": flash, **options}
+        fits = memory.with_changes(fits, model, made, given)
+    static = [*compiles(made), *weight_checks, *fits,
               *memory.thresholds(made, limits), *program(made)]
     diagnostics = tuple(made.diagnostics)
     if any(check.failed and check.name == "program" for check in static):
