@@ -83,18 +83,18 @@ def test_the_short_way_takes_and_gives_floats(
 
 
 @pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
-def test_rv32_gives_the_bytes_of_the_host(tmp_path: Path) -> None:
-    counted = count(every_instruction(), tmp_path)  # which compares them
+def test_rv32_gives_the_bytes_of_the_host() -> None:
+    counted = count(every_instruction())  # which compares them
     assert counted.stack_bytes <= 1024
 
 
 @needs_models
 @pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
-def test_a_keyword_model_gives_the_bytes_of_the_host(tmp_path: Path) -> None:
+def test_a_keyword_model_gives_the_bytes_of_the_host() -> None:
     import onnx
 
     path = MODELS / "mlperf_tiny_kws_ref_model_float32.onnx"
     data, _ = feeds(path, onnx.load(path))
     compiled = compile_model(path, "esp32c3", calibration_data=data, activations="int16")
     assert compiled.float_instructions() == 0
-    assert count(compiled, tmp_path).instructions > 0
+    assert count(compiled).instructions > 0

@@ -56,7 +56,7 @@ def test_figures() -> None:
         assert counts.instructions == sum(counts.kinds.values())
     assert 100 < found.stack_bytes < 4096
     assert found.arena_bytes == compiled.plan.arena_bytes
-    assert 0 < found.arena_used_bytes <= -(-found.arena_bytes // 16) * 16
+    assert 0 < found.arena_used_bytes <= found.arena_bytes
     assert found.flash.weights + found.flash.program == len(compiled.blob)
     assert 5_000 < found.flash.kernels < 50_000
 
