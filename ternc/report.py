@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -342,7 +343,8 @@ def header_comment(compiled: CompiledModel) -> list[str]:
     """The lines that open a generated header."""
     import ternc
 
-    data, target = report(compiled), compiled.target
+    # without figures of an emulation, so that one model has one header
+    data, target = report(replace(compiled, emulation=None)), compiled.target
     lines = [f"{compiled.name}: a model compiled by ternc {ternc.__version__}.", ""]
     if target.isa == "host":
         lines.append("target     host")

@@ -102,7 +102,7 @@ def print_bench(data: dict[str, Any], file: IO[str]) -> None:
             ("arena", f"{data['arena_bytes']:,} B, {data['arena_used_bytes']:,} B of it touched"),
             ("flash", f"{sum(flash.values()):,} B: weights {flash['weights']:,}, program "
              f"{flash['program']:,}, kernels {flash['kernels']:,}"),
-            ("latency", ("unknown" if time is None else f"{time:.3g} ms") + ": "
+            ("latency", f"{time:.3g} ms: "
              + data["latency_ms"]["basis"].removesuffix(f"; {data['basis']}")),
             ("basis", data["basis"])):
         print(f"  {name:8} {value}", file=file)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from ternc.backends.esp32.cost import CPI
 from ternc.backends.esp32.targets import Target
 from ternc.emulation.classes import Kind
 from ternc.emulation.counts import Cache, Counts
@@ -63,7 +64,9 @@ MODELS: Final[Mapping[str, CycleModel]] = MappingProxyType({
 
 
 def cycles(counts: Counts, target: Target) -> float:
-    """Cycles of one core for what was counted."""
+    """Cycles of one core for what was counted; by CPI alone where no classes were."""
+    if not counts.kinds:
+        return CPI[target.isa] * counts.instructions
     model = MODELS[target.name]
     core = sum(model.costs[kind] * count for kind, count in counts.kinds.items())
     line = (_LINE_OVERHEAD + _CLOCKS_A_BYTE * model.cache.line) * target.clock_hz / _FLASH_HZ
@@ -76,10 +79,14 @@ def milliseconds(counts: Counts, target: Target) -> float:
     return cycles(counts, target) / target.clock_hz * 1000
 
 
-def basis(target: Target) -> str:
+def basis(counts: Counts, target: Target) -> str:
     """What stands beside a latency from this model."""
+    measured = (f"measured instructions on emulated {target.isa.upper()} "
+                "\N{MULTIPLICATION SIGN} ")
+    core = f"one core, {target.clock_hz // 1_000_000} MHz"
+    if not counts.kinds:
+        return f"{measured}CPI {CPI[target.isa]} (estimated; {core})"
     known = ("division, multiplication and cache geometry published, the rest estimated"
              if MODELS[target.name].verified else "estimated after the ESP32-C3's")
-    return (f"measured instructions on emulated {target.isa.upper()} \N{MULTIPLICATION SIGN} "
-            f"cycle model ({known}; one core, {target.clock_hz // 1_000_000} MHz, flash "
-            f"DIO at {_FLASH_HZ // 1_000_000} MHz)")
+    return (f"{measured}cycle model ({known}; {core}, flash DIO at "
+            f"{_FLASH_HZ // 1_000_000} MHz)")

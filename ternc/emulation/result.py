@@ -55,18 +55,14 @@ class EmulationResult:
         return None if None in counts else sum(count for count in counts if count is not None)
 
     @property
-    def latency_ms(self) -> float | None:
-        """By the cycle model; None where the emulator counts no classes of instructions."""
-        if not self.whole.kinds:
-            return None
+    def latency_ms(self) -> float:
+        """By the cycle model; where the emulator counts no classes, by an estimated CPI."""
         return cycles.milliseconds(self.whole, self.target)
 
     @property
     def latency_basis(self) -> str:
         """What stands beside that time."""
-        if self.latency_ms is None:
-            return "none: this emulator counts instructions, not their classes"
-        return f"{cycles.basis(self.target)}; {self.basis}"
+        return f"{cycles.basis(self.whole, self.target)}; {self.basis}"
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data: what `ternc bench --json` prints."""

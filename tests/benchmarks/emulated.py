@@ -99,7 +99,7 @@ def show(row: Row) -> str:
     error = "" if row.error is None else f"{row.error:.1e}"
     verdict = "equal" if row.same_bytes else "DIFFER"
     return (f"| {row.name} | {row.precision} | {macs:,} | {found.instructions:,} | {each} | "
-            f"{found.latency_ms or 0:.1f} | {found.stack_bytes:,} | {found.arena_bytes:,} | "
+            f"{found.latency_ms:.1f} | {found.stack_bytes:,} | {found.arena_bytes:,} | "
             f"{found.flash.weights:,} | {found.flash.program:,} | {found.flash.kernels:,} | "
             f"{verdict} | {error} | {row.seconds:.1f} |")
 

@@ -56,8 +56,8 @@ def test_bench_in_qemu(capsys: pytest.CaptureFixture[str]) -> None:
     data = bench(capsys, "--emulator", "qemu")
     assert data["instructions"] == bench(capsys)["instructions"]
     assert "QEMU" in data["basis"]
-    assert data["latency_ms"]["value"] is None
-    assert data["latency_ms"]["basis"].startswith("none")
+    assert data["latency_ms"]["value"] == pytest.approx(data["instructions"] * 1.2 / 160e3)
+    assert "CPI 1.2 (estimated" in data["latency_ms"]["basis"]
 
 
 @needs_emulator

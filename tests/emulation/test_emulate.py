@@ -80,7 +80,7 @@ def test_the_slowest_sample_is_shown() -> None:
 def test_report_has_the_measured_figures() -> None:
     compiled = compiler.compile(MODELS / "gesture_cnn.onnx", "esp32c3",
                                 calibration_data=MODELS / "gesture.npz")
-    before = compiled.report()
+    before, header = compiled.report(), compiled.header()
     assert before["kernel_bytes"] is None
     assert before["latency_ms"]["basis"].startswith("estimate")
     found = emulate(compiled, gestures(1))
@@ -89,6 +89,7 @@ def test_report_has_the_measured_figures() -> None:
     assert after["latency_ms"]["basis"].startswith(
         "measured instructions on emulated RV32IMC \N{MULTIPLICATION SIGN} cycle model")
     assert after["kernel_bytes"] == found.flash.kernels
+    assert compiled.header() == header
     assert [layer["instructions"] for layer in after["layers"]] == [
         counts.instructions for _, counts in found.layers]
 
