@@ -161,7 +161,7 @@ def compile(  # the name of the thing
     data = None
     if asked(mean, std):  # the samples are read for the model as it was before normalization
         raw = prepare(source, shapes=shapes)
-        data = _samples(calibration_data, raw)
+        data = _samples(calibration_data, raw, diagnostics)
         mean, std = resolved(mean, std, raw.model, data)
     source = normalised(source, mean, std)
     observers = [] if observe is None else [observe]
@@ -180,7 +180,7 @@ def compile(  # the name of the thing
     precision = Precision(activations, weights, scheme_name(ternarize), keep or {}, max_drop,
                           calibration_method, minimize)
     checked(precision, prepared.model, data=calibration_data is not None, quantized=quantized)
-    data = data or _samples(calibration_data, prepared)
+    data = data or _samples(calibration_data, prepared, diagnostics, precision.reads_again)
     symbol = name or _name_of(model)
 
     def built_from(model: ir.Model, into: Diagnostics) -> Build:
@@ -201,7 +201,8 @@ def compile(  # the name of the thing
 
     mixed = apply(
         prepared.model, precision, diagnostics, data, labels=labels, quantized=quantized,
-        evaluation=_samples(evaluation_data, prepared), price=price, progress=progress)
+        evaluation=_samples(evaluation_data, prepared, diagnostics), price=price,
+        progress=progress)
     if precision.loses(data=data is not None, quantized=quantized):
         seen("quantize", prepared.model)  # compared for information: it is lossy
     built = built_from(prepared.model, diagnostics)
@@ -221,11 +222,16 @@ def _is_quantized(model: ir.Model) -> bool:
     return any(node.op_type == "QuantizeLinear" for node in model.graph)
 
 
-def _samples(data: Any, prepared: Prepared) -> Samples | None:
-    """The samples in `data`, which can be read again and again."""
+def _samples(
+    data: Any, prepared: Prepared, diagnostics: Diagnostics, again: bool = True
+) -> Samples | None:
+    """The samples in `data`; with `again` they can be read again and again."""
     from ternc.feeds import input_specs, samples
 
-    return None if data is None else held(samples(data, input_specs(prepared.model)))
+    if data is None:
+        return None
+    found = samples(data, input_specs(prepared.model))
+    return held(found, diagnostics) if again else found
 
 
 def _name_of(model: frontend.Source) -> str:

@@ -52,6 +52,7 @@ CODES: Final[dict[str, str]] = {
     "TC0210": "mixed precision saved nothing",
     # 03xx: data
     "TC0301": "calibration or validation data does not fit the model",
+    "TC0302": "only some of the samples are used",
     # 04xx: the target
     "TC0401": "unknown target",
     "TC0402": "the model does not fit the target",

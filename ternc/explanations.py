@@ -218,6 +218,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "numpy.savez(\"samples.npz\", images=x)    # and the input is called \"input\"",
         "name the arrays as the model's inputs, samples along the first axis, classes under "
         "\"labels\". `ternc inspect MODEL` shows names and shapes."),
+    "TC0302": Explanation(
+        "Fitting ternary weights reads the samples once for each layer. An iterator gives them "
+        "once, so its first samples are kept in memory and the rest is not read.",
+        "ternc.compile(model, calibration_data=loader, ternarize=True)",
+        "pass an array, a .npz or a folder, which can be read again."),
     "TC0401": Explanation(
         "The target is not one of the chips that ternc knows.",
         "ternc model.onnx -o model.h --target esp32c9",

@@ -59,6 +59,11 @@ class Precision:
         return None if everything else self.kept("ternary")
 
     @property
+    def reads_again(self) -> bool:
+        """Whether samples are read more than once."""
+        return self.ternary_nodes != frozenset() or self.max_drop is not None
+
+    @property
     def not_ternary(self) -> frozenset[str]:
         """The nodes that must not become ternary."""
         return self.kept("float32") | self.kept("int8")
@@ -238,13 +243,19 @@ class Head:
         return islice(iter(self.data), _HELD)
 
 
-def held(data: Samples) -> Samples:
+def held(data: Samples, diagnostics: Diagnostics) -> Samples:
     """`data` that can be read again: samples of unknown number are read into memory once."""
     from ternc.feeds import Samples as Kind
 
     if data.count is not None:
         return data
-    kept = list(islice(data, _HELD))
+    kept = list(islice(data, _HELD + 1))
+    if len(kept) > _HELD:
+        kept.pop()
+        diagnostics.note(
+            "TC0302", f"of an iterator, the first {_HELD:,} samples are used",
+            notes=("fitting layers reads the samples again and again, so they stay in memory",),
+            help="pass an array, a .npz or a folder to use all of them")
     return Kind(lambda: iter(kept), len(kept), data.labels)
 
 
@@ -260,6 +271,12 @@ def quantize_static(
     observed = tensors_to_observe(model, keep_float)
     method = precision.method
     ranges = calibrate(model, data, observed, method, progress=progress)  # type: ignore[arg-type]
+    names = [value.name or "" for value in model.graph.inputs]
+    fed = [ranges[name] for name in names if name in ranges]
+    if fed and not any(low or high for low, high in fed):
+        diagnostics.error(
+            "TC0301", f"the calibration data is 0 throughout its {ranges.samples} samples: no "
+            "range follows from it", help="give 32 to 256 real samples, as the model will see")
     Quantize(ranges, diagnostics, keep_float, precision.widths)(model)
     diagnostics.raise_errors()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +223,39 @@ def test_not_a_number_is_an_error() -> None:
 def test_a_tensor_of_zeros(method: Method) -> None:
     found = calibrate(model(), [{"x": np.zeros((1, 16), np.float32)}], TENSORS, method)
     assert all(found[name] == (0, 0) for name in TENSORS)
+
+
+def test_memory_does_not_grow_with_the_samples() -> None:
+    """The samples of an iterator are let go as they are read, to the last one."""
+    import gc
+    import tracemalloc
+
+    import ternc
+
+    def held(count: int) -> int:
+        """Bytes alive when the last sample is asked for."""
+        found = 0
+
+        def source() -> Iterator[npt.NDArray[np.float32]]:
+            nonlocal found
+            for index in range(count):
+                if index == count - 1:
+                    gc.collect()
+                    found = tracemalloc.get_traced_memory()[0]
+                yield np.full((1, 16), 1 + index % 7, np.float32)
+
+        tracemalloc.start()
+        ternc.compile(model(), "host", calibration_data=source(), calibration_method="mse")
+        tracemalloc.stop()
+        assert found
+        return found
+
+    held(8)  # imports
+    assert held(3000) < held(32) + 50_000  # 3,000 samples would take 192,000 bytes and more
+
+
+def test_blank_data_gives_no_range() -> None:
+    import ternc
+
+    with pytest.raises(CompileError, match="0 throughout"):
+        ternc.compile(model(), "host", calibration_data=np.zeros((8, 16), np.float32))
