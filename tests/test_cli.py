@@ -404,7 +404,8 @@ def test_ops(capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(capsys.readouterr().out)
     assert set(OPERATORS) <= {row["operator"] for row in rows}
     assert main(["ops", "--markdown"]) == 0
-    assert capsys.readouterr().out.startswith("| operator | float32 | int8 | note |\n|---|")
+    assert capsys.readouterr().out.startswith(
+        "| operator | float32 | int8 | int16 | note |\n|---|")
     assert main(["ops"]) == 0
 
 

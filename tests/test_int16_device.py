@@ -84,8 +84,7 @@ def test_the_short_way_takes_and_gives_floats(
 
 @pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
 def test_rv32_gives_the_bytes_of_the_host() -> None:
-    counted = count(every_instruction())  # which compares them
-    assert counted.stack_bytes <= 1024
+    assert count(every_instruction()).stack_bytes <= 1024  # it compares them
 
 
 @needs_models

@@ -131,7 +131,7 @@ def models() -> Iterator[onnx.ModelProto]:
 
 
 def compiled() -> list[CompiledModel]:
-    """Every model in float32 and, where its weights allow, in int8."""
+    """Every model in float32 and, where its weights allow, in int8 and int16."""
     out = []
     for i, item in enumerate(models()):
         feeds = {value.name: _RANDOM.standard_normal(
@@ -140,6 +140,8 @@ def compiled() -> list[CompiledModel]:
         out.append(ternc.compile(item, "host", name=f"f{i}"))
         for io in ("auto", "float"):
             out.append(ternc.compile(item, "host", name=f"{io}{i}", calibration_data=feeds, io=io))
+            out.append(ternc.compile(item, "host", name=f"{io}{i}w", calibration_data=feeds,
+                                     activations="int16", io=io))
     return out
 
 

@@ -28,12 +28,12 @@ static uint32_t rows_dense_i16(const ternc_op *op) {
   return is_ternary_dense_i16(op) ? rows_dense_i16_t2(op) : rows_dense_i16_w8(op);
 }
 
+/* Called through a table, so that neither is inlined: in one function, the inner loops would not
+ * have the registers that they need. */
 static void run_dense_i16(const ternc_op *op, uint32_t begin, uint32_t end) {
-  if (is_ternary_dense_i16(op)) {
-    run_dense_i16_t2(op, begin, end);
-  } else {
-    run_dense_i16_w8(op, begin, end);
-  }
+  static void (*const forms[2])(const ternc_op *, uint32_t, uint32_t) = {run_dense_i16_w8,
+                                                                         run_dense_i16_t2};
+  forms[is_ternary_dense_i16(op)](op, begin, end);
 }
 
 TERNC_KERNEL(dense_i16, check_dense_i16, rows_dense_i16, run_dense_i16)

@@ -169,7 +169,11 @@ static inline int32_t MAC_FN(part)(const int16_t *x, size_t x_step, const MAC_W_
   }
   for (; i < n; i++) sum += x[i * x_step] * ternc_t2(w, at + i);
 #else
-  for (; i < n; i++) sum += x[i * x_step] * w[at + i * w_step];
+  w += at;
+  for (; x_step == 1 && w_step == 1 && n - i >= 4; i += 4) {
+    sum += x[i] * w[i] + x[i + 1] * w[i + 1] + x[i + 2] * w[i + 2] + x[i + 3] * w[i + 3];
+  }
+  for (; i < n; i++) sum += x[i * x_step] * w[i * w_step];
 #endif
   return sum;
 }
