@@ -140,6 +140,7 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "lines": Cost(_M, 0.36, 0.36),  # generated code, over three layers of tests/benchmarks
     "conv2d_i8_depthwise": Cost(_M, 6.1, 6.1),
     "conv2d_i8_t2": Cost(_M, 11.5, 11.5),
+    "conv2d_i8_t2_lists": Cost(_M, 1.9, 1.9),
     "conv2d_i8_t2_lut": Cost(_M, 0.6, 0.6),
     "conv2d_i8_t2_taps": Cost(_M, 3.4, 3.4),
     "conv2d_i16": Cost(_M, 6.39, 6.39),

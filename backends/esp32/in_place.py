@@ -42,7 +42,7 @@ def overwrites_input(name: str, numbers: Mapping[str, OperandValue]) -> bool:
     image = same(("in_h", "out_h"), ("in_w", "out_w"), ("in_c", "out_c"))
     pointwise = image and same(("kernel_h", 1), ("kernel_w", 1), ("stride_h", 1), ("stride_w", 1),
                                ("pad_top", 0), ("pad_left", 0))
-    if name in ("conv2d_i8_depthwise", "conv2d_i8_t2_taps"):
+    if name in ("conv2d_i8_depthwise", "conv2d_i8_t2_taps", "conv2d_i8_t2_lists"):
         return image
     if name == "conv2d_i8_blocked":
         return pointwise

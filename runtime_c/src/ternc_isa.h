@@ -81,6 +81,7 @@
   X(0x83, conv2d_i8_blocked, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
   X(0x85, conv2d_i8_t2_taps, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
+  X(0xa0, conv2d_i8_t2_lists, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
   X(0x90, conv2d_i16, 1, 27, "icCccouuuuuuuuuuuuujjuuuujj") \
   X(0x91, conv2d_i16_t2, 1, 26, "icccouuuuuuuuuuuuujjuuuujj") \
   X(0x92, dense_i16, 1, 12, "icCccouuuujj") \
@@ -1498,6 +1499,38 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_conv2d_i8_t2_taps_args;
+
+/* y = requant(conv(x, w)), groups in_c, up 1; w for each output a count and so many bytes kind*taps + tap */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_conv2d_i8_t2_lists_args;
 
 /* y = requant(conv(x, w - w_zero[o])), int8 weights, int16 x */
 typedef struct {

@@ -29,6 +29,8 @@ class Layer:
     ternary: bool = True
     speed_goal: float = 0.0  # with -O speed, where that generates code for the layer
     cell: str = ""  # recurrent: x is [steps, 1, inputs], w [gates * hidden, inputs + hidden]
+    dilations: tuple[int, ...] = ()
+    relu: bool = False
 
 
 LAYERS = (
@@ -110,9 +112,14 @@ def model_of(layer: Layer) -> onnx.ModelProto:
             attributes["pads"] = layer.pads
         if layer.strides:
             attributes["strides"] = layer.strides
+        if layer.dilations:
+            attributes["dilations"] = layer.dilations
         nodes.append(helper.make_node("Conv", ["xr", "wr", "b"], ["y0"], "layer", **attributes))
+    if layer.relu:
+        nodes.append(helper.make_node("Relu", ["y0"], ["y1"], "relu"))
     nodes += [
-        helper.make_node("QuantizeLinear", ["y0", "ys", "yz"], ["yq"], "requantize"),
+        helper.make_node("QuantizeLinear", ["y1" if layer.relu else "y0", "ys", "yz"], ["yq"],
+                         "requantize"),
         helper.make_node("DequantizeLinear", ["yq", "ys", "yz"], ["y"], "output"),
     ]
     graph = helper.make_graph(

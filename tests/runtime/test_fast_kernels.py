@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_choice import ADDING, candidates
 from ternc.backends.esp32.lower.kernel_cost import Choice
+from ternc.backends.esp32.lower.tap_lists import Window, pack_tap_lists, unpack_tap_lists
 from tests.runtime.harness import Array, Call, Number, assert_sizes_checked, call
 from tests.runtime.mac_reference import Geometry, Layer
 
@@ -242,6 +243,69 @@ def test_depthwise(
     g = replace(g, group_in=1, groups=g.group_in, group_out=multiplier)
     layer, tensors, numbers = conv_case(g, seed, fill, x_zero, form)
     assert assert_all_equal(form, layer, tensors, numbers) > 0
+
+
+@pytest.mark.parametrize("fill", [-128, 127, None])
+@pytest.mark.parametrize("g", [
+    Geometry(1, (25, 5), (25, 5), 1, 1, 16, (3, 3), pad=(1, 1)),  # words of 8 channels
+    Geometry(2, (7, 40), (7, 40), 1, 1, 8, (3, 3), pad=(1, 1)),  # more lines than in one go
+    Geometry(1, (70, 3), (34, 3), 1, 1, 8, (3, 3), (2, 1), pad=(0, 1)),  # two strips, two phases
+    Geometry(1, (40, 5), (36, 5), 1, 1, 8, (3, 3), dilation=(2, 1), pad=(0, 1)),
+    Geometry(1, (1, 600), (1, 600), 1, 10, 1, (1, 5), pad=(0, 2)),  # parts of several strips
+    Geometry(1, (20, 30), (20, 30), 1, 3, 2, (8, 16), pad=(3, 7)),  # 128 taps
+], ids=["8 channels", "lines", "stride", "dilation", "1-D", "128 taps"])  # fmt: skip
+def test_tap_lists(g: Geometry, fill: int | None) -> None:
+    layer, tensors, numbers = conv_case(g, 3, fill, -128, "i8_t2")
+    layer.codes[0], layer.codes[1], layer.codes[2] = 1, -1, 0
+    tensors |= layer.tensors()
+    assert assert_all_equal("i8_t2", layer, tensors, numbers) > 1
+    numbers |= {"lo": -128, "hi": 127}  # the bytes are then moved by a way of their own
+    assert assert_all_equal("i8_t2", layer, tensors, numbers) > 1
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.booleans(), st.integers(1, 3), st.integers(1, 2),
+       SEEDS)  # fmt: skip
+def test_tap_lists_round_trip(
+    height: int, width: int, upright: bool, stride: int, dilation: int, seed: int
+) -> None:
+    window = Window(height, width, upright, stride, dilation)
+    codes = np.random.default_rng(seed).integers(-1, 2, (4, window.taps)).astype(np.int8)
+    codes[0] = 0
+    packed = pack_tap_lists(codes, window)
+    np.testing.assert_array_equal(unpack_tap_lists(packed, 4, window), codes)
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 1), (1, 1)),
+                                                  ((1, 1), (2, 2))])  # fmt: skip
+def test_tap_lists_check_refuses(stride: tuple[int, int], dilation: tuple[int, int]) -> None:
+    g = Geometry(1, (9, 5), (5, 5), 1, 1, 3, (3, 2), stride, dilation, pad=(1, 1))
+    layer, tensors, numbers = conv_case(g, 0, None, 0, "i8_t2")
+    layer.codes[:] = 0  # six taps, no entries
+    integers = {name: int(value) for name, value in numbers.items()}
+    choice = next(c for c in candidates("conv2d", layer.codes, True, integers)
+                  if c.name == "conv2d_i8_t2_lists")
+    fast, more = as_chosen(choice, tensors, numbers)
+
+    def status(*lists: int) -> int:
+        return Call(choice.name, {**fast, "w": np.array(lists, np.uint8)}, more).check()
+
+    assert_sizes_checked(choice.name, fast, **more)
+    assert status(0, 0, 0) == 0
+    assert status(0, 2, 0, 11, 6, 5, 5, 5, 5, 5, 5) == 0  # also one that names a tap twice
+    assert status(0, 0) != 0  # an output without a list
+    assert status(0, 0, 0, 0) != 0  # a list without an output
+    assert status(0, 0, 1) != 0  # an entry that is not there
+    assert status(7, 0, 0, 0, 0, 0, 0, 0, 0, 0) != 0  # more entries than taps
+    for code in range(256):
+        kind, tap = divmod(code, 6)
+        pair = dilation == (1, 1) and tap // 2 + stride[0] < 3  # positions along the rows
+        assert (status(0, 0, 1, code) == 0) == (kind < 2 or (kind < 6 and pair)), code
+    for name in ("in_h", "in_w", "kernel_h", "kernel_w", "stride_h", "dilation_w", "up_h", "n",
+                 "in_c", "out_c", "groups", "out_h", "out_w"):  # fmt: skip
+        for value in (0, 2**24 + 1, 2**31, 2**32 - 1):
+            assert Call(choice.name, fast, {**more, name: value}).check() != 0, (name, value)
+    for change in ({"shift": 32}, {"x_zero": 128}, {"lo": 5, "hi": 4}, {"pad_top": 2**31 - 1}):
+        assert Call(choice.name, fast, {**more, **change}).check() != 0, change
 
 
 @pytest.mark.parametrize("fill", [-128, 127, None])

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_conv_lut import conv_lut
 from ternc.backends.esp32.lower.kernel_cost import CPI, FLASH, Array, Choice, Numbers, Room
+from ternc.backends.esp32.lower.kernel_taps import taps
 from ternc.backends.esp32.program import DType
-from ternc.quantize import pack_ternary
 
 DEFAULT_SCRATCH = 40 * 1024
 ADDING = frozenset({"conv2d_i8_blocked", "conv2d_i8_t2_lut"})  # kernels that can add a residual
+_SHIFTING = frozenset({"conv2d_i8_t2_lists"})  # kernels that requantize `y - lo`
 _SLABS = (32, 64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
-LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of the kernels
 # Instructions of the plain kernels per multiply-accumulate, and per output.
 _PLAIN_OUTPUT = 65
 _PLAIN = {
@@ -41,6 +39,7 @@ def choose(
     macs: int,
     room: Room | None = None,
     residual: bool = False,
+    spare: bool = True,
 ) -> Choice | None:
     """The cheapest fast kernel, or None where the plain one is better or the only one.
 
@@ -52,6 +51,7 @@ def choose(
         macs: multiply-accumulates of the layer.
         room: memory that the kernel may take; None: `DEFAULT_SCRATCH`.
         residual: a residual follows that the kernel can add, if it is one of `ADDING`.
+        spare: results may be 256 output units larger without leaving 32 bits before the shift.
     """
     room = room or Room(DEFAULT_SCRATCH)
     work = _PLAIN[kernel, ternary] * macs + _PLAIN_OUTPUT * (macs // codes[0].size)
@@ -66,7 +66,8 @@ def choose(
             over = max(over, room.over_residual)
         return 4 * choice.scratch - over
 
-    found = list(candidates(kernel, codes, ternary, numbers))
+    found = [c for c in candidates(kernel, codes, ternary, numbers)
+             if spare or c.name not in _SHIFTING]
     if room.least:
         best = min(found, key=lambda c: (extra(c), c.cycles), default=None)
         return best if best is not None and extra(best) <= 0 else None
@@ -86,7 +87,7 @@ def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> It
         if ternary:
             yield from conv_lut(codes, numbers)
         if numbers["groups"] == numbers["in_c"] and (numbers["up_h"], numbers["up_w"]) == (1, 1):
-            yield from _taps(codes, numbers) if ternary else (_depthwise(codes, numbers),)
+            yield from taps(codes, numbers) if ternary else (_depthwise(codes, numbers),)
         if not ternary and numbers["groups"] == 1 and (numbers["up_h"], numbers["up_w"]) == (1, 1):
             yield _conv_blocked(codes, numbers)
 
@@ -134,41 +135,4 @@ def _depthwise(codes: Array, numbers: Numbers) -> Choice:
     instructions = numbers["n"] * (numbers["in_c"] * (5 * plane + 60) + len(codes) * each)
     return Choice(
         "conv2d_i8_depthwise", codes, DType.I8, instructions, -(-plane // 4), {}, DType.I8
-    )
-
-
-def _taps(codes: Array, numbers: Numbers) -> Iterator[Choice]:
-    taps = codes[0].size
-    if (
-        taps > LANE_TAPS
-        or max(
-            numbers[f"{name}_{axis}"] for axis in "hw" for name in ("kernel", "stride", "dilation")
-        )
-        > LANE_TAPS
-    ):
-        return
-    along, across = ("h", "w") if numbers["out_h"] > 1 else ("w", "h")
-    lane = -(-numbers[f"out_{along}"] // 2)
-    stride, dilation = numbers[f"stride_{along}"], numbers[f"dilation_{along}"]
-    kernel = numbers[f"kernel_{along}"]
-    phases = min(stride, kernel) if dilation == 1 or kernel == 1 else stride
-    pitch = phases * (lane + lane % 2 + (kernel - 1) * dilation // stride)
-    lines = (
-        (numbers[f"out_{across}"] - 1) * numbers[f"stride_{across}"]
-        + (numbers[f"kernel_{across}"] - 1) * numbers[f"dilation_{across}"]
-        + 1
-    )
-    parts = -(-lane // 16)
-    nonzeros = int(np.count_nonzero(codes))
-    strips = numbers[f"out_{across}"] * parts
-    instructions = numbers["in_c"] * lines * (9 * pitch + 90) + len(codes) * (12 * taps + 100)
-    instructions += strips * (nonzeros * (6 + 2 * -(-lane // parts)) + len(codes) * 70)
-    instructions += 10 * len(codes) * numbers["out_h"] * numbers["out_w"]
-    packed = np.frombuffer(pack_ternary(codes.astype(np.int8)), np.uint8)
-    yield Choice(
-        "conv2d_i8_t2_taps",
-        packed,
-        DType.U8,
-        numbers["n"] * instructions,
-        pitch * lines + 2 * taps + 16 * 8,
     )

@@ -28,7 +28,7 @@ from ternc.backends.esp32.lower.nodes import required_input
 from ternc.backends.esp32.lower.residual import Residual, following_residual
 from ternc.backends.esp32.lower.wide import BOUND, is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
-from ternc.quantize import pack_ternary, requantize_constants
+from ternc.quantize import Requantization, pack_ternary, requantize_constants
 
 WeightMap = Callable[[Any], Any]  # rearranges an array of any element type
 
@@ -201,7 +201,7 @@ def _zero_tensor(ctx: Lowering, layer: Layer) -> dict[str, OperandValue]:
     return {"w_zero": stored}
 
 
-def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool) -> Choice | None:
+def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool, spare: bool) -> Choice | None:
     """The fast form that the cost model prefers, or None for the plain kernel."""
     codes, zero = layer.weights.codes, layer.weights.zero
     assert codes is not None
@@ -209,7 +209,13 @@ def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool) -> Choice | None:
     if zero.any():
         return None
     return choose(layer.kernel, codes, layer.weights.is_ternary, layer.numbers, layer.macs,
-                  ctx.room(layer.node.name or layer.node.op_type), residual)
+                  ctx.room(layer.node.name or layer.node.op_type), residual, spare)
+
+
+def _has_spare(constants: Requantization, bound: IntArray) -> bool:
+    """Whether results 256 output units larger still fit 32 bits before the shift."""
+    highest = (constants.m.astype(np.int64) * bound >> 16) + np.abs(constants.c.astype(np.int64))
+    return int(highest.max(initial=0)) + (256 << constants.shift) < 2**31
 
 
 def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
@@ -225,7 +231,7 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
     epilogue = layer.epilogue
     residual = following_residual(ctx, epilogue.value, q, layer.output_layout)
-    choice = _fast_kernel(ctx, layer, residual is not None)
+    choice = _fast_kernel(ctx, layer, residual is not None, _has_spare(constants, bound))
     if choice is None or choice.name not in ADDING:
         residual = None
     if residual is not None:

@@ -5,15 +5,17 @@
 
 #include "../ternc_arith.h"
 
-/* Half words of tables that are built in whole words. A compiler without the attribute (MSVC) has
+/* Half words of tables that are built in whole words, words of bytes. A compiler without the attribute (MSVC) has
  * no type-based alias analysis to mislead. */
 #if defined(__GNUC__) || defined(__clang__)
 typedef uint16_t __attribute__((may_alias)) ternc_half;
+typedef uint32_t __attribute__((may_alias)) ternc_word;
 #define TERNC_INLINE static inline __attribute__((always_inline))
 #define TERNC_NOINLINE __attribute__((noinline))
 #define TERNC_RARE(condition) __builtin_expect(!!(condition), 0)
 #else
 typedef uint16_t ternc_half;
+typedef uint32_t ternc_word;
 #define TERNC_INLINE static inline
 #define TERNC_NOINLINE
 #define TERNC_RARE(condition) (condition)
