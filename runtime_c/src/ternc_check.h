@@ -51,6 +51,10 @@ typedef struct {
 ternc_status ternc_conv_check(const ternc_op *op, int32_t x_zero, const ternc_requant_operands *q,
                               const ternc_residual *add);
 
+/* The same with one input channel in each group. */
+ternc_status ternc_depthwise_check(const ternc_op *op, int32_t x_zero,
+                                   const ternc_requant_operands *q);
+
 #ifdef __cplusplus
 }
 #endif

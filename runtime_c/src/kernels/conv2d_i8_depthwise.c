@@ -19,23 +19,9 @@ static depthwise_plane plane_of(const depthwise_args *a) {
 static ternc_status check_conv2d_i8_depthwise(const ternc_op *op) {
   const depthwise_args *a = (const depthwise_args *)op->args;
   depthwise_plane p;
-  if (!ternc_is_dim(a->n) || !ternc_is_dim(a->in_c) || !ternc_is_dim(a->out_c) ||
-      a->groups != a->in_c || a->out_c % a->groups != 0 || a->up_h != 1 || a->up_w != 1 ||
-      !ternc_is_i8(a->x_zero) ||
-      !ternc_conv_axis_fits(a->in_h, a->kernel_h, a->stride_h, a->dilation_h, a->pad_top, 1,
-                            a->out_h) ||
-      !ternc_conv_axis_fits(a->in_w, a->kernel_w, a->stride_w, a->dilation_w, a->pad_left, 1,
-                            a->out_w) ||
-      !ternc_is_requant32(a->shift, a->lo, a->hi)) {
-    return TERNC_E_OPERAND;
-  }
+  if (ternc_depthwise_check(op, a->x_zero, TERNC_REQUANT_OF(a))) return TERNC_E_OPERAND;
   p = plane_of(a);
-  if (ternc_expect(op, a->x, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->in_h, a->in_w), a->in_c)) ||
-      ternc_expect(op, a->y, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->out_h, a->out_w), a->out_c)) ||
-      ternc_expect(op, a->m, TERNC_I32, a->out_c) || ternc_expect(op, a->c, TERNC_I32, a->out_c) ||
-      ternc_expect(op, a->w, TERNC_I8,
+  if (ternc_expect(op, a->w, TERNC_I8,
                    ternc_mul_sat((uint64_t)a->kernel_h * a->kernel_w, a->out_c)) ||
       ternc_expect(op, a->scratch, TERNC_I8, (uint64_t)p.height * p.width)) {
     return TERNC_E_OPERAND;

@@ -45,26 +45,15 @@ static ternc_status check_conv2d_i8_t2_taps(const ternc_op *op) {
   const tap_args *a = (const tap_args *)op->args;
   uint64_t taps, words;
   tap_plan p;
-  if (!ternc_is_dim(a->n) || !ternc_is_dim(a->in_c) || !ternc_is_dim(a->out_c) ||
-      a->groups != a->in_c || a->out_c % a->groups != 0 || a->up_h != 1 || a->up_w != 1 ||
-      !ternc_is_i8(a->x_zero) ||
-      !ternc_conv_axis_fits(a->in_h, a->kernel_h, a->stride_h, a->dilation_h, a->pad_top, 1,
-                            a->out_h) ||
-      !ternc_conv_axis_fits(a->in_w, a->kernel_w, a->stride_w, a->dilation_w, a->pad_left, 1,
-                            a->out_w) ||
-      a->kernel_h > 255 || a->kernel_w > 255 || a->dilation_h > 255 || a->dilation_w > 255 ||
-      a->stride_h > 255 || a->stride_w > 255 || !ternc_is_requant32(a->shift, a->lo, a->hi)) {
+  if (ternc_depthwise_check(op, a->x_zero, TERNC_REQUANT_OF(a)) ||
+      ((a->kernel_h | a->kernel_w | a->dilation_h | a->dilation_w | a->stride_h | a->stride_w) &
+       ~255u) != 0) {
     return TERNC_E_OPERAND;
   }
   p = plan_of(a);
   taps = (uint64_t)a->kernel_h * a->kernel_w;
   words = (uint64_t)p.pitch * p.lines + 2 * taps + TERNC_TAP_COLUMNS * TERNC_TAP_LINES;
-  if (ternc_expect(op, a->x, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->in_h, a->in_w), a->in_c)) ||
-      ternc_expect(op, a->y, TERNC_I8,
-                   ternc_mul_sat(ternc_mul_sat((uint64_t)a->n * a->out_h, a->out_w), a->out_c)) ||
-      ternc_expect(op, a->m, TERNC_I32, a->out_c) || ternc_expect(op, a->c, TERNC_I32, a->out_c) ||
-      ternc_expect(op, a->w, TERNC_U8, ternc_t2_bytes(taps * a->out_c)) ||
+  if (ternc_expect(op, a->w, TERNC_U8, ternc_t2_bytes(taps * a->out_c)) ||
       ternc_expect(op, a->scratch, TERNC_I32, words)) {
     return TERNC_E_OPERAND;
   }
