@@ -5,7 +5,10 @@ element or window tap (`Unit`). The figures are for the plain C kernels, counted
 `tests/benchmarks/count_kernels.py`: riscv64-unknown-elf-gcc 12.2, -O2, and QEMU 7.2
 with -icount shift=0, once for RV32IMC (software floating point) and once for RV32IMAFC. What that
 script does not run is an estimate. Time is instructions x CPI / clock, where the CPI is an
-estimate for code and weights in the cache: no figure here was measured on a chip.
+estimate for code and weights in the cache, and the wait for weights and constants, each byte of
+which is taken to come from flash once in a run: quad SPI at 80 MHz moves a line of 32 bytes in 24
+clocks of command, address and dummy and 64 of data (an estimate; two data lines take 1.7 times as
+long). No figure here was measured on a chip.
 
 Xtensa: integer kernels take `XTENSA` times RISC-V's instructions, as counted by
 `tests/benchmarks/xtensa.py` with the compiler of the ESP8266's core, which lacks the upper half of
@@ -50,12 +53,14 @@ CPI: Final[Mapping[str, float]] = MappingProxyType({
     "xtensa-lx6": 1.3, "xtensa-lx7": 1.2, "rv32imc": 1.2, "rv32imac": 1.2, "rv32imafc": 1.2,
 })
 XTENSA: Final[Mapping[str, float]] = MappingProxyType({
-    "dense_i8_t2_lut": 1.08, "conv2d_i8_t2_lut": 3.55, "conv2d_i8_t2_taps": 3.22,
+    "dense_i8_t2_lut": 1.08, "dense_i8_t2_lut5": 0.86, "conv2d_i8_t2_lut": 3.55,
+    "conv2d_i8_t2_taps": 3.22,
     "conv2d_i8_blocked": 1.87, "dense_i8_blocked": 1.76, "conv2d_i8_depthwise": 2.21,
     "lstm_i8_t2_lut": 1.60, "gru_i8_t2_lut": 1.64, "rnn_i8_t2_lut": 1.55, "lstm_i8": 1.60,
 })
 _XTENSA_INTEGER: Final = 1.8  # of integer kernels that were not counted
 _PER_INSTRUCTION: Final = 200  # decoding, dispatch, arguments (estimate)
+_FLASH_SECONDS: Final = (24 + 64) / 80e6 / 32  # for a byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +123,21 @@ def estimate(program: Program, target: Target) -> Latency:
     names = {item.opcode.name for item in program.instructions}
     guessed = sorted(name for name in names if not cost_of(name).measured)
     isa = "RV32IMAFC" if target.fpu else "RV32IMC"
+    stalls = _flash_bytes(program) * _FLASH_SECONDS
     basis = (f"estimate: instructions per MAC, tap or element counted on emulated {isa} x CPI "
-             f"{cpi} (estimated) / {target.clock_hz // 1_000_000} MHz, one core")
+             f"{cpi} (estimated) / {target.clock_hz // 1_000_000} MHz, one core, and "
+             f"{1000 * stalls:.3g} ms of waiting for weights from flash (quad SPI at 80 MHz)")
     if target.isa.startswith("xtensa"):
         basis += "; integer kernels times what the ESP8266's Xtensa core takes, an upper bound"
     if guessed:
         basis += f"; not counted but guessed: {', '.join(guessed)}"
-    return Latency(counts, sum(counts) * cpi / target.clock_hz * 1000, basis)
+    return Latency(counts, (sum(counts) * cpi / target.clock_hz + stalls) * 1000, basis)
+
+
+def _flash_bytes(program: Program) -> int:
+    """Constants that the program reads, those that layers share once, and generated code."""
+    read = {id(t): t.nbytes for item in program.instructions for t in item.tensors(Kind.CONST)}
+    return sum(read.values()) + sum(native.code_bytes for native in program.natives)
 
 
 _RECURRENT: Final = ("lstm", "gru", "rnn")  # nearly all of their work is matrix products
@@ -153,6 +166,7 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "dense_i8": Cost(_M, 7.17, 7.17),
     "dense_i8_blocked": Cost(_M, 3.5, 3.5),
     "dense_i8_t2": Cost(_M, 9.33, 9.33),
+    "dense_i8_t2_lut5": Cost(_M, 1.2, 1.2),
     "dense_i8_t2_lut": Cost(_M, 1.3, 1.3),
     "dense_i16": Cost(_M, 5.19, 5.19),  # int8 weights; 9.46 with ternary ones
     "dense_i8f": Cost(_M, 7.17, 7.17, measured=False),

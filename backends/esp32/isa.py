@@ -391,6 +391,10 @@ OPCODES: tuple[Opcode, ...] = (
            "gru_i8_t2; w: a byte selects a sum of 4 inputs or states"),
     Opcode(0xB2, "rnn_i8_t2_lut", _operands(f"{_LOOKED_UP} {_STATES} {_OUT} h_shift:u"),
            "rnn_i8_t2; w: a byte selects a sum of 4 inputs or states"),
+    Opcode(0xB3, "dense_i8_t2_lut5",
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_DENSE} slab:u {_REQUANT}"),
+           "as dense_i8_t2_lut; w [out/slab][tile][slab][8]: a byte selects a sum of 5 "
+           "activations"),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

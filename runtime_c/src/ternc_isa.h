@@ -99,7 +99,8 @@
   X(0x9e, argmax_i16, 1, 7, "iouuuuu") \
   X(0xb0, lstm_i8_t2_lut, 1, 23, "iccIIOOOsuuuuuuujjujjuu") \
   X(0xb1, gru_i8_t2_lut, 1, 21, "iccIOOsuuuuuuujjujjuu") \
-  X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju")
+  X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju") \
+  X(0xb3, dense_i8_t2_lut5, 1, 13, "icccosuuuuujj")
 
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
@@ -1923,6 +1924,23 @@ typedef struct {
   int32_t hi;
   uint32_t h_shift;
 } ternc_rnn_i8_t2_lut_args;
+
+/* as dense_i8_t2_lut; w [out/slab][tile][slab][8]: a byte selects a sum of 5 activations */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  uint32_t slab;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_dense_i8_t2_lut5_args;
 
 /* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
 typedef struct {

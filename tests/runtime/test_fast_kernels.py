@@ -13,7 +13,7 @@ from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_choice import ADDING, candidates
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.tap_lists import Window, pack_tap_lists, unpack_tap_lists
-from tests.runtime.harness import Array, Call, Number, assert_sizes_checked, call
+from tests.runtime.harness import Array, Call, Number, Refused, assert_sizes_checked, call
 from tests.runtime.mac_reference import Geometry, Layer
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -62,6 +62,30 @@ def test_dense_lut(
     expected = call("dense_i8_t2", tensors, **numbers)["y"]
     fast, more = lut_case(layer, tensors, numbers, block)
     np.testing.assert_array_equal(call("dense_i8_t2_lut", fast, **more)["y"], expected)
+
+
+@CASES
+@given(st.integers(1, 3), st.integers(1, 150), st.integers(1, 20), SEEDS, FILLS)
+def test_dense_lut5(rows: int, inputs: int, outputs: int, seed: int, fill: int | None) -> None:
+    layer, tensors, numbers = dense_case(rows, inputs, outputs, seed, fill)
+    expected = call("dense_i8_t2", tensors, **numbers)["y"]
+    slab = max(1, outputs * 2 // 3)
+    packed = layouts.pack_dense_lut(layer.codes, 8, slab, 5)
+    fast = {**tensors, "w": packed, "scratch": garbage(122 * 8 + slab)}
+    numbers["slab"] = slab
+    np.testing.assert_array_equal(call("dense_i8_t2_lut5", fast, **numbers)["y"], expected)
+    assert_sizes_checked("dense_i8_t2_lut5", fast, **numbers)
+    back = layouts.unpack_dense_lut(packed, (outputs, inputs), 8, slab, 5)
+    np.testing.assert_array_equal(back, layer.codes)
+
+
+def test_dense_lut5_refuses_what_is_no_code() -> None:
+    layer, tensors, numbers = dense_case(1, 40, 2, 1, None)
+    packed = layouts.pack_dense_lut(layer.codes, 8, 2, 5)
+    packed.reshape(-1)[-1] = 244
+    fast = {**tensors, "w": packed, "scratch": garbage(122 * 8 + 2)}
+    with pytest.raises(Refused):
+        call("dense_i8_t2_lut5", fast, **{**numbers, "slab": 2})
 
 
 @pytest.mark.parametrize("fill", [-128, 127])

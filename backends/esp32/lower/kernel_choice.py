@@ -14,6 +14,7 @@ from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_conv_lut import conv_lut
 from ternc.backends.esp32.lower.kernel_cost import CPI, FLASH, Array, Choice, Numbers, Room
+from ternc.backends.esp32.lower.kernel_dense_lut5 import dense_lut5
 from ternc.backends.esp32.lower.kernel_taps import taps
 from ternc.backends.esp32.program import DType
 
@@ -103,6 +104,7 @@ def _dense_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
                 "dense_i8_t2_lut", layouts.pack_dense_lut(codes, block, slab), DType.U8,
                 numbers["rows"] * each, 41 * block + slab, {"block": block, "slab": slab},
             )  # fmt: skip
+    yield from dense_lut5(codes, numbers)
 
 
 def _dense_blocked(codes: Array, numbers: Numbers) -> Choice:

@@ -48,33 +48,38 @@ def pattern_numbers(trits: npt.NDArray[np.generic]) -> IntArray:
     return np.asarray(_index(size)[(trits.astype(np.int64) + 1) @ (3 ** np.arange(size))])
 
 
-def pack_dense_lut(codes: npt.NDArray[np.generic], block: int, slab: int) -> Bytes:
-    """`dense_i8_t2_lut`: bytes 4*h + 2*negated, rows padded with zeros.
+def pack_dense_lut(
+    codes: npt.NDArray[np.generic], block: int, slab: int, group: int = 4
+) -> Bytes:
+    """`dense_i8_t2_lut`: bytes 4*h + 2*negated; `dense_i8_t2_lut5` (group 5): 2*h + negated.
 
-    For each slab of outputs (the last may be smaller) [tile][out][block], one after the other.
+    Rows are padded with zeros. For each slab of outputs (the last may be smaller)
+    [tile][out][block], one after the other.
     """
     inputs = codes.shape[1]
-    tiles = -(-inputs // (4 * block))
-    padded = np.zeros((len(codes), tiles * 4 * block), np.int64)
+    tiles = -(-inputs // (group * block))
+    padded = np.zeros((len(codes), tiles * group * block), np.int64)
     padded[:, :inputs] = codes
-    numbers = pattern_numbers(padded.reshape(-1, tiles, block, 4))
-    packed = (4 * np.abs(numbers) + 2 * (numbers < 0)).astype(np.uint8)
+    numbers = pattern_numbers(padded.reshape(-1, tiles, block, group))
+    unit = 2 if group == 4 else 1
+    packed = (unit * (2 * np.abs(numbers) + (numbers < 0))).astype(np.uint8)
     starts = range(0, len(codes), slab)
     return np.concatenate([packed[i : i + slab].transpose(1, 0, 2).reshape(-1) for i in starts])
 
 
 def unpack_dense_lut(
-    packed: Bytes, shape: tuple[int, int], block: int, slab: int
+    packed: Bytes, shape: tuple[int, int], block: int, slab: int, group: int = 4
 ) -> npt.NDArray[np.int8]:
     """The weights of `shape` (out, in) behind `pack_dense_lut`."""
     out, inputs = shape
-    tiles = -(-inputs // (4 * block))
-    table = np.concatenate([np.zeros((1, 4), np.int64), patterns(4)])
-    trits = (table[packed >> 2] * np.where(packed & 2, -1, 1)[..., None]).astype(np.int8)
+    tiles = -(-inputs // (group * block))
+    table = np.concatenate([np.zeros((1, group), np.int64), patterns(group)])
+    halves = packed // (2 if group == 4 else 1)
+    trits = (table[halves >> 1] * np.where(halves & 1, -1, 1)[..., None]).astype(np.int8)
     rows, at = [], 0
     for first in range(0, out, slab):
         count = min(slab, out - first)
-        part = trits[at : at + tiles * count * block].reshape(tiles, count, block * 4)
+        part = trits[at : at + tiles * count * block].reshape(tiles, count, block * group)
         rows.append(part.transpose(1, 0, 2).reshape(count, -1)[:, :inputs])
         at += tiles * count * block
     return np.concatenate(rows)
