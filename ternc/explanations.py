@@ -146,6 +146,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "to compute.",
         "del model.graph.output[:]",
         "export it with its outputs, and with the sizes that it is used with."),
+    "TC0108": Explanation(
+        "Channels that are constant, or that are multiplied by zero only, do not change with "
+        "the input. They were removed; what they contributed is in the next layer's bias.",
+        "torch.nn.utils.prune.ln_structured(model.conv1, \"weight\", amount=0.5, n=2, dim=0)",
+        "nothing. Many such channels say that the layer is wider than it needs to be."),
     "TC0201": Explanation(
         "Most weights of this layer are -s, 0 or s for one scale s, but not all. It was "
         "probably trained ternary and exported in training mode, or changed afterwards. "

@@ -26,8 +26,14 @@ _FOLDED: Final = {
 }
 
 
-def operators() -> list[dict[str, str]]:
-    """Each supported operator with its precisions, in the order of their names."""
+def operators(target: str | None = None) -> list[dict[str, str]]:
+    """Each supported operator with its precisions, in the order of their names.
+
+    With a target, the precisions say in which arithmetic that chip computes them.
+
+    Raises:
+        UsageError: there is no such target (TC0401).
+    """
     import ternc.backends.esp32.lower  # noqa: F401  (fills the registry)
     from ternc.backends.esp32.lower.registry import OPERATORS
 
@@ -40,17 +46,30 @@ def operators() -> list[dict[str, str]]:
         {"operator": name, "float32": "folded", "int8": "folded", "int16": "folded", "note": note}
         for name, note in _FOLDED.items() if name not in OPERATORS
     ]
+    if target is not None:
+        from ternc.backends.esp32.targets import target_named
+
+        floats = "float with FPU" if target_named(target).fpu else "soft float"
+        for row in rows:
+            row["float32"] = floats if row["float32"] == "yes" else row["float32"]
+            for kind in ("int8", "int16"):
+                if row[kind] == "no":
+                    row[kind] = floats
+                elif row[kind] != "folded":
+                    row[kind] = f"integer: {row[kind]}"
     return sorted(rows, key=lambda row: row["operator"].lower())
 
 
-def print_operators(file: IO[str], *, json: bool = False, markdown: bool = False) -> None:
-    """Prints the operators."""
-    rows = operators()
+def print_operators(
+    file: IO[str], target: str | None = None, *, json: bool = False, markdown: bool = False
+) -> None:
+    """Prints the operators, with a target as that chip computes them."""
+    rows = operators(target)
     if json:
         print(_json.dumps(rows, indent=2), file=file)
         return
-    _table(file, ("operator", "float32", "int8", "int16", "note"),
-           [list(row.values()) for row in rows], markdown=markdown)
+    print_table(file, ("operator", "float32", "int8", "int16", "note"),
+                [list(row.values()) for row in rows], markdown=markdown)
 
 
 def print_targets(file: IO[str], *, json: bool = False, markdown: bool = False) -> None:
@@ -84,7 +103,7 @@ def print_targets(file: IO[str], *, json: bool = False, markdown: bool = False) 
             cell("psram_bytes", memory(item.psram_bytes) if item.psram_bytes else "none"),
             cell("simd", item.simd or "none"),
         ])
-    _table(file, ("target", "isa", "cores", "clock", "FPU", "static RAM", "flash", "PSRAM",
+    print_table(file, ("target", "isa", "cores", "clock", "FPU", "static RAM", "flash", "PSRAM",
                   "SIMD"), rows, markdown=markdown)
     print("\n* unverified: the source could not be read. Sources:", file=file)
     for item in TARGETS:
@@ -92,9 +111,10 @@ def print_targets(file: IO[str], *, json: bool = False, markdown: bool = False) 
             print(f"  {item.name} {figure}: {source}", file=file)
 
 
-def _table(
+def print_table(
     file: IO[str], head: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool
 ) -> None:
+    """Columns as wide as their cells, or a Markdown table."""
     if markdown:
         print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}", file=file)
         for row in rows:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ternc import listing
+from ternc.boards import boards as every_board
 from ternc.compiler import compile as compile_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +52,22 @@ def models() -> str:
     return "\n".join(lines) + "\n"
 
 
+def boards() -> str:
+    """`ternc validate tests/models/shapes_cnn.onnx --target all`, float32 and int8."""
+    model, data = MODELS / "shapes_cnn.onnx", MODELS / "shapes.npz"
+    lines = ["| board | float32 | float32 latency | int8 | int8 latency |",
+             "|---|---|---|---|---|"]
+    for floats, integers in zip(every_board(model), every_board(model, calibration_data=data),
+                                strict=True):
+        cells = [floats.target]
+        for board in (floats, integers):
+            layers = ", ".join(f"{count} {kind}" for kind, count in board.arithmetic)
+            cells += [f"{'fits' if board.fits else 'does not fit'}: {board.arena_bytes:,} B of "
+                      f"arena; {layers}", f"{board.milliseconds:.3g} ms"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def benchmarks() -> str:
     """The recorded counts of the benchmark models."""
     lines = ["| model | instructions | with clang | arena | weights | program | kernels |",
@@ -64,6 +81,7 @@ def benchmarks() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "operators": operators, "targets": targets, "models": models, "benchmarks": benchmarks,
+    "boards": boards,
 }
 
 

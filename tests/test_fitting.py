@@ -35,7 +35,8 @@ def test_int8_makes_it_fit() -> None:
 
 
 def test_every_change_fits() -> None:
-    limits: tuple[dict[str, int], ...] = ({"ram": 20_000}, {"flash": 6_000}, {"ram": 12_000, "flash": 8_000})
+    limits: tuple[dict[str, int], ...] = (
+        {"ram": 20_000}, {"flash": 6_000}, {"ram": 12_000, "flash": 8_000})
     for limit in limits:
         for change in found(**limit):
             assert change.arena_bytes <= limit.get("ram", 1 << 30)
@@ -43,7 +44,8 @@ def test_every_change_fits() -> None:
 
 
 def test_size_is_the_cheapest() -> None:
-    options: dict[str, Any] = {"target": "esp32c3", "calibration_data": DATA, "optimize": "speed", "flash": None}
+    options: dict[str, Any] = {"target": "esp32c3", "calibration_data": DATA, "flash": None,
+                               "optimize": "speed"}
     large = ternc.compile(SHAPES, **options, check_fit=False)
     small = ternc.compile(SHAPES, **{**options, "optimize": "size"}, check_fit=False)
     room = (large.plan.arena_bytes + small.plan.arena_bytes) // 2

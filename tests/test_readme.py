@@ -141,7 +141,7 @@ def test_python(block: Block) -> None:
 
 
 def test_every_block_is_run() -> None:
-    assert {block.language for block in BLOCKS} == {"sh", "python", "c"}
+    assert {block.language for block in BLOCKS} == {"sh", "python", "c", "yaml"}
     assert sum(block.language == "c" for block in BLOCKS) == 1
 
 
@@ -258,3 +258,13 @@ def test_one_version() -> None:
 def test_links_exist() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", TEXT):
         assert (ROOT / target).exists(), target
+
+
+def test_the_workflow_validates(folder: Path) -> None:
+    """The commands of the GitHub Actions snippet run, and write what it uploads."""
+    (workflow,) = [block for block in BLOCKS if block.note == "workflow"]
+    commands = re.findall(r"- run: (ternc .*)", workflow.text)
+    assert len(commands) == 1
+    subprocess.run(commands[0], shell=True, check=True, cwd=folder, capture_output=True)
+    for name in re.findall(r"^ {12}(\S+)$", workflow.text, re.MULTILINE):
+        assert (folder / name).stat().st_size > 0

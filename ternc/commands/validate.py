@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ternc import console, options
 from ternc.commands.compile import dumper_for
+
+if TYPE_CHECKING:
+    from ternc.boards import Board
+    from ternc.compiled import CompiledModel
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -66,6 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
             options.check_writable(written, Path(parsed.model))
     dumper = dumper_for(parsed)
     limits = {field.name: getattr(parsed, field.name) for field in fields(Limits)}
+    found = _every_board(parsed) if parsed.target.lower() == "all" else []
     with console.progress("validating", sys.stderr, quiet=parsed.quiet) as progress:
         result = validate(
             parsed.model, data=parsed.data, labels=parsed.labels, samples=parsed.samples,
@@ -83,7 +90,37 @@ def run(parsed: argparse.Namespace) -> int:
     if not parsed.quiet:
         console.print_diagnostics(result.diagnostics, sys.stderr, Path(parsed.model).name)
     if parsed.json:
-        print(json.dumps(result.to_dict(), indent=2))
+        every = {"boards": [board.to_dict() for board in found]} if found else {}
+        print(json.dumps({**every, **result.to_dict()}, indent=2))
     else:
         print_checks(result, sys.stdout)
     return result.exit_code
+
+
+def _every_board(parsed: argparse.Namespace) -> list[Board]:
+    """The model on each chip; `parsed.target` becomes the first that it fits, to be validated."""
+    from ternc.boards import boards, print_boards
+
+    given = options.compile_options(parsed)
+    given.pop("target")
+    with console.progress("compiling for each chip", sys.stderr, quiet=parsed.quiet):
+        found = boards(parsed.model, emulate=_emulator(parsed) if parsed.emulate else None,
+                       **given)
+    parsed.target = next((board.target for board in found if board.fits), found[0].target)
+    if not parsed.json:
+        print_boards(found, sys.stdout)
+        print()
+    return found
+
+
+def _emulator(parsed: argparse.Namespace) -> Callable[[CompiledModel], None]:
+    def run_once(compiled: CompiledModel) -> None:
+        from ternc import emulation
+        from ternc.feeds import input_specs, random_feeds
+
+        emulation.emulate(
+            compiled, list(random_feeds(input_specs(compiled.model), 1, parsed.seed)),
+            toolchain=parsed.toolchain, emulator=parsed.emulator,
+            max_instructions=parsed.max_instructions or emulation.MAX_INSTRUCTIONS)
+
+    return run_once
