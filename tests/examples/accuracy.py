@@ -11,6 +11,7 @@ machine, on the whole test split. README.md in this folder holds what was measur
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -64,41 +65,66 @@ def _train(arguments: argparse.Namespace, task: Task) -> None:
                for name in ("epochs", "batch", "rate", "decay", "smoothing", "compile")
                if getattr(arguments, name) is not None}
     recipe = replace(task.recipe, **changes)
-    states: dict[str, Any] = {}
-    trained: dict[str, Any] = {}
-    path = arguments.out / f"{arguments.task}.jsonl"
-    for wave in (False, True):
+    name = f"{arguments.task}{'-trial' if arguments.trial else ''}"
+    kept = arguments.out / f"{name}.pt"
+    # networks of an earlier run can be started from, and taught by
+    states: dict[str, Any] = torch.load(kept, map_location="cpu") if kept.exists() else {}
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    for wave in _waves(variants):
         jobs: list[tuple[str, int, Job]] = []
-        for name, variant in variants.items():
-            if (variant.teacher is not None) != wave:
-                continue
-            for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-                torch.manual_seed(seed)
-                teacher = trained[f"{variant.teacher}-{seed}"] if variant.teacher else None
-                jobs.append((name, seed, Job(
-                    f"{name}-{seed}", variant.build(task.network), x, y, task.augment, recipe,
-                    seed=seed, warm=variant.warm, teacher=teacher)))
+        for variant, seed in itertools.product(wave, seeds):
+            torch.manual_seed(seed)
+            chosen = variants[variant]
+            model = chosen.build(task.network)
+            if chosen.start is not None:
+                model.load_state_dict(_state(states, chosen.start, seed))
+            teacher = None
+            if chosen.teacher is not None:
+                teacher = _known(task)[chosen.teacher].build(task.network)
+                teacher.load_state_dict(_state(states, chosen.teacher, seed))
+            jobs.append((variant, seed, Job(
+                f"{variant}-{seed}", model, x, y, chosen.augment or task.augment,
+                chosen.recipe(recipe), seed=seed, warm=chosen.warm, teacher=teacher)))
         start = time.perf_counter()
         train([job for _, _, job in jobs], lambda text: print(text, flush=True))
         seconds = time.perf_counter() - start
-        for name, seed, job in jobs:
-            trained[job.name] = job.model
+        for variant, seed, job in jobs:
             states[job.name] = {k: v.detach().cpu() for k, v in job.model.state_dict().items()}
             row = {
-                "task": arguments.task, "variant": name, "seed": seed, "epochs": recipe.epochs,
-                "batch": recipe.batch, "rate": recipe.rate, "decay": recipe.decay,
-                "split": "held out" if arguments.trial else "test",
+                "task": arguments.task, "variant": variant, "seed": seed,
+                "epochs": job.recipe.epochs, "batch": job.recipe.batch, "rate": job.recipe.rate,
+                "decay": job.recipe.decay, "split": "held out" if arguments.trial else "test",
                 "accuracy": accuracy(job.model, x_test, y_test),
                 "train_accuracy": accuracy(job.model, x[:10000], y[:10000]),
                 "seconds_of_all": round(seconds, 1)}
             print(json.dumps(row), flush=True)
-            with path.open("a") as file:
+            with (arguments.out / f"{name}.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
-        torch.save(states, arguments.out / f"{arguments.task}.pt")
+        torch.save(states, kept)
+
+
+def _waves(variants: dict[str, Variant]) -> list[list[str]]:
+    """Variants in an order such that what one starts from or learns from is trained before."""
+    left, waves = dict(variants), []
+    while left:
+        waves.append([name for name, variant in left.items()
+                      if variant.start not in left and variant.teacher not in left])
+        left = {name: variant for name, variant in left.items() if name not in waves[-1]}
+    return waves
+
+
+def _state(states: dict[str, Any], variant: str, seed: int) -> Any:
+    if f"{variant}-{seed}" not in states:
+        raise SystemExit(f"{variant} of seed {seed} has to be trained before, or with these")
+    return states[f"{variant}-{seed}"]
+
+
+def _known(task: Task) -> dict[str, Variant]:
+    return {**task.trials, **task.variants}
 
 
 def _chosen(arguments: argparse.Namespace, task: Task) -> dict[str, Variant]:
-    known = {**task.trials, **task.variants}
+    known = _known(task)
     names = list(task.trials if arguments.trial else task.variants)
     if arguments.variants:
         names = arguments.variants.split(",")

@@ -37,6 +37,16 @@ def crop_and_flip(x: Tensor, generator: Generator, reach: int = 4) -> Tensor:
         rows[:, None, :, None], columns[:, None, None, :]]
 
 
+def _bicubic(count: int, size: int, device: torch.device) -> Tensor:
+    """Weights (size, count) of a bicubic interpolation along one axis.
+
+    Products with them are much faster than interpolating a batch of small images on a GPU.
+    """
+    one = torch.eye(count, device=device)[:, None, :, None]
+    return functional.interpolate(
+        one, size=(size, 1), mode="bicubic", align_corners=True)[:, 0, :, 0].T
+
+
 def affine_and_elastic(
     x: Tensor, generator: Generator, *, degrees: float = 10.0, scale: float = 0.1,
     shear: float = 0.1, shift: float = 2.0, elastic: float = 1.5,
@@ -53,8 +63,8 @@ def affine_and_elastic(
         torch.stack([sin, size[1] * cos, move[1]], 1)], 1)
     grid = functional.affine_grid(matrix, [count, 1, height, width], align_corners=False)
     coarse = _uniform((count, 2, 5, 5), 2 * elastic / width, generator)
-    field = functional.interpolate(
-        coarse, size=(height, width), mode="bicubic", align_corners=True)
+    down, across = (_bicubic(5, size, x.device) for size in (height, width))
+    field = down @ coarse @ across.T
     return functional.grid_sample(
         x, grid + field.permute(0, 2, 3, 1), align_corners=False, padding_mode="border")
 

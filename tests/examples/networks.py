@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -12,60 +14,67 @@ def _norm_relu(channels: int) -> nn.Sequential:
 
 
 class Digits(nn.Module):  # type: ignore[misc, unused-ignore]
-    """Five 3x3 convolutions and a linear layer for images of 28x28.
+    """3x3 convolutions, two poolings and a linear layer for images of 28x28."""
 
-    34,560 ternary weights of 2 bits and 784 of 8 bits (first and last layer): 9,424 bytes.
-    """
-
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, sizes: tuple[int, ...] = (16, 16, 32, 32, 64)) -> None:
         super().__init__()
-        a, b, c, d, e = (round(width * size) for size in (16, 16, 32, 32, 64))
-        self.first = nn.Conv2d(1, a, 3, padding=1, bias=False)
-        self.norm1 = _norm_relu(a)
-        self.conv2 = nn.Conv2d(a, b, 3, padding=1, bias=False)
-        self.norm2 = _norm_relu(b)
-        self.conv3 = nn.Conv2d(b, c, 3, padding=1, bias=False)
-        self.norm3 = _norm_relu(c)
-        self.conv4 = nn.Conv2d(c, d, 3, padding=1, bias=False)
-        self.norm4 = _norm_relu(d)
-        self.conv5 = nn.Conv2d(d, e, 3, padding=1, bias=False)
-        self.norm5 = _norm_relu(e)
-        self.last = nn.Linear(e, 10)
+        sizes = tuple(round(width * size) for size in sizes)
+        self.first = nn.Conv2d(1, sizes[0], 3, padding=1, bias=False)
+        self.norm = _norm_relu(sizes[0])
+        layers: list[nn.Module] = []
+        for index, (inputs, outputs) in enumerate(pairwise(sizes)):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), _norm_relu(outputs)]
+            if index in (0, 2):
+                layers.append(nn.MaxPool2d(2))
+        self.blocks = nn.Sequential(*layers)
+        self.last = nn.Linear(sizes[-1], 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.norm1(self.first(x))
-        x = functional.max_pool2d(self.norm2(self.conv2(x)), 2)
-        x = self.norm3(self.conv3(x))
-        x = functional.max_pool2d(self.norm4(self.conv4(x)), 2)
-        return self.last(self.norm5(self.conv5(x)).mean((2, 3)))
+        return self.last(self.blocks(self.norm(self.first(x))).mean((2, 3)))
 
 
 class _Residual(nn.Module):  # type: ignore[misc, unused-ignore]
-    """Two 3x3 convolutions beside an identity, or beside a 1x1 convolution of stride 2."""
+    """Two 3x3 convolutions beside an identity, or beside a 1x1 convolution of stride 2.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    Normalization follows each convolution, or with `norm_first` precedes it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, norm_first: bool = False) -> None:
         super().__init__()
         stride = 1 if inputs == outputs else 2
+        self.norm_first = norm_first
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.norm1 = _norm_relu(outputs)
+        self.norm1 = nn.BatchNorm2d(inputs) if norm_first else _norm_relu(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, stride) if stride == 2 else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.norm2(self.conv2(self.norm1(self.conv1(x))))
+        if self.norm_first:
+            y = functional.relu(self.conv1(self.norm1(x)))
+            y = self.conv2(self.norm2(y))
+        else:
+            y = self.norm2(self.conv2(self.norm1(self.conv1(x))))
         return functional.relu(y + self.shortcut(x))
 
 
 class ResNet8(nn.Module):  # type: ignore[misc, unused-ignore]
-    """The image classifier of MLPerf Tiny: 78 thousand parameters at width 1."""
+    """The image classifier of MLPerf Tiny: 78 thousand parameters at width 1.
 
-    def __init__(self, width: float = 1.0) -> None:
+    `depth` residual blocks at each of the three resolutions, one in ResNet8 itself.
+    """
+
+    def __init__(
+        self, width: float = 1.0, *, sizes: tuple[int, int, int] = (16, 32, 64), depth: int = 1,
+        norm_first: bool = False,
+    ) -> None:
         super().__init__()
-        a, b, c = (round(width * size) for size in (16, 32, 64))
+        a, b, c = (round(width * size) for size in sizes)
         self.first = nn.Conv2d(3, a, 3, padding=1, bias=False)
         self.norm = _norm_relu(a)
-        self.blocks = nn.Sequential(_Residual(a, a), _Residual(a, b), _Residual(b, c))
+        self.blocks = nn.Sequential(*(
+            _Residual(outputs if index else inputs, outputs, norm_first=norm_first)
+            for inputs, outputs in ((a, a), (a, b), (b, c)) for index in range(depth)))
         self.last = nn.Linear(c, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -111,3 +120,21 @@ class Series(nn.Module):  # type: ignore[misc, unused-ignore]
         x = functional.relu(self.norm2(self.conv2(x)))
         x = functional.relu(self.norm3(self.conv3(x)))
         return self.last(x.mean(2))
+
+
+class Recurrent(nn.Module):  # type: ignore[misc, unused-ignore]
+    """A GRU or an LSTM over time, the mean of its outputs, a linear layer."""
+
+    def __init__(
+        self, width: float = 1.0, *, kind: type[nn.GRU | nn.LSTM] = nn.GRU, inputs: int = 32,
+        hidden: int = 64, classes: int = 10,
+    ) -> None:
+        super().__init__()
+        size = round(hidden * width)
+        self.cells = kind(inputs, size, batch_first=True)
+        self.last = nn.Linear(size, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # spectrograms are (1, frames, bands), series are (channels, samples)
+        x = x.squeeze(1) if x.dim() == 4 else x.transpose(1, 2)
+        return self.last(self.cells(x)[0].mean(1))

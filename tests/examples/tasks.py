@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,27 +12,44 @@ from typing import Final
 from torch import nn
 
 from ternc.qat.torch import ternarize
-from tests.examples import augment, datasets, networks
+from tests.examples import augment, datasets, networks, transformer
 from tests.examples.training import Augment, Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A float network, or a ternary one by a scheme, at a width."""
+    """A float network, or a ternary one by a scheme, at a width, and how it is trained.
+
+    `start` and `teacher` name variants that are trained before: the weights to begin with, and
+    the network to distill from. `epochs` and `rate` are shares of the recipe's; `network`,
+    `augment` and `calm`, where given, replace the task's.
+    """
 
     scheme: str | None = None
     width: float = 1.0
     warm: float = 0.0
+    start: str | None = None
     teacher: str | None = None
+    epochs: float = 1.0
+    rate: float = 1.0
     skip: tuple[str, ...] = ("first", "last")
     learn_scale: bool | None = None
+    network: Callable[[float], nn.Module] | None = None
+    augment: Augment | None = None
+    calm: float | None = None
 
     def build(self, network: Callable[[float], nn.Module]) -> nn.Module:
-        """The network, untrained."""
-        model = network(self.width)
+        """The network (the task's, unless it has its own), untrained."""
+        model = (self.network or network)(self.width)
         if self.scheme is not None:
             ternarize(model, self.scheme, skip=self.skip, learn_scale=self.learn_scale)
         return model
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The task's recipe with this variant's changes."""
+        return replace(
+            recipe, epochs=max(round(recipe.epochs * self.epochs), 1),
+            rate=recipe.rate * self.rate, calm=recipe.calm if self.calm is None else self.calm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +66,11 @@ class Task:
 
 
 _PAIR: Final = MappingProxyType({"float": Variant(), "ternary": Variant("twn")})
-_SHORTCUTS: Final = ("first", "last", "*.shortcut")
+# networks whose first layer is the recurrent one
+_CELLS: Final = MappingProxyType({
+    "float": Variant(), "ternary": Variant("twn", skip=("last",))})
+_TUNED: Final = MappingProxyType({
+    **_PAIR, "tuned": Variant("twn", start="float")})
 _SCHEMES: Final = MappingProxyType({
     "float": Variant(),
     "bitnet": Variant("bitnet"),
@@ -63,14 +84,58 @@ _SCHEMES: Final = MappingProxyType({
 def _series(load: Callable[[Path], datasets.Split], channels: int, classes: int) -> Task:
     return Task(
         load, partial(networks.Series, channels=channels, classes=classes), augment.jitter,
-        Recipe(epochs=200, batch=16 if channels != 3 else 64, rate=3e-3), _PAIR, _SCHEMES,
-        0.25)
+        Recipe(epochs=200, batch=16 if channels != 3 else 64, rate=3e-3), _TUNED,
+        MappingProxyType({
+            **_SCHEMES,
+            "plain": Variant("twn"),
+            "tuned-tenth": Variant("twn", start="float", rate=0.1),
+            "tuned-warm": Variant("twn", start="float", rate=0.3, warm=0.2),
+            "distilled": Variant("twn", start="float", teacher="float", rate=0.3),
+        }), 0.25)
 
+
+def _cells(
+    load: Callable[[Path], datasets.Split], kind: type[nn.GRU | nn.LSTM], inputs: int,
+    classes: int, augment: Augment, recipe: Recipe, hidden: int, held_out: float = 0.1,
+) -> Task:
+    network = partial(
+        networks.Recurrent, kind=kind, inputs=inputs, classes=classes, hidden=hidden)
+    return Task(load, network, augment, recipe, _CELLS, MappingProxyType({
+        **_CELLS,
+        "channel": Variant("bitnet_channel", skip=("last",)),
+        "tuned": Variant("twn", start="float", skip=("last",)),
+    }), held_out)
+
+
+_DIGITS: Final = partial(networks.Digits, sizes=(16, 16, 32, 32, 54))
+_DIGITS_DEEP: Final = partial(networks.Digits, sizes=(16, 16, 24, 32, 32, 32))
+_MILD: Final = partial(
+    augment.affine_and_elastic, degrees=7, scale=0.07, shear=0.07, shift=1.5, elastic=1.0)
+_STRONG: Final = partial(
+    augment.affine_and_elastic, degrees=14, scale=0.14, shear=0.14, shift=2.5, elastic=2.0)
+_SHORTCUTS: Final = ("first", "last", "*.shortcut")
+_SPOKEN: Final = Recipe(epochs=100, batch=64, rate=3e-3)
+_SPOKEN_CELLS: Final = replace(_SPOKEN, epochs=200, clip=1.0)
+_speaker: Final = partial(datasets.fsdd, speaker=5)
 
 TASKS: Final = MappingProxyType({
     "mnist": Task(
-        datasets.mnist, networks.Digits, augment.affine_and_elastic,
-        Recipe(epochs=100, batch=256, rate=5e-3), _PAIR, _SCHEMES),
+        datasets.mnist, _DIGITS, augment.affine_and_elastic,
+        Recipe(epochs=150, batch=256, rate=5e-3, calm=0.15), _PAIR,
+        MappingProxyType({
+            **_SCHEMES,
+            "never-calm": Variant("twn", calm=0.0),
+            "mild": Variant("twn", augment=_MILD, calm=0.0),
+            "strong": Variant("twn", augment=_STRONG, calm=0.0),
+            "deeper": Variant("twn", network=_DIGITS_DEEP, calm=0.0),
+            "teacher": Variant(width=3.0, calm=0.0),
+            "distilled": Variant("twn", teacher="teacher", calm=0.0),
+            "deeper-distilled": Variant(
+                "twn", network=_DIGITS_DEEP, teacher="teacher", calm=0.0),
+        })),
+    "mnist-vit": Task(
+        datasets.mnist, transformer.VisionTransformer, augment.affine_and_elastic,
+        Recipe(epochs=60, batch=256, rate=5e-3, decay=5e-2), _PAIR, _SCHEMES),
     "cifar10": Task(
         datasets.cifar10, networks.ResNet8, augment.crop_and_flip,
         Recipe(epochs=200, batch=256, rate=1.5e-2, decay=1e-2),
@@ -78,18 +143,45 @@ TASKS: Final = MappingProxyType({
             "float": Variant(),
             "ternary": Variant("twn", skip=_SHORTCUTS),
             "wide": Variant("twn", width=1.5, skip=_SHORTCUTS),
+            "tuned": Variant("twn", start="float", epochs=0.3, rate=0.3, skip=_SHORTCUTS),
+            "tuned-distilled": Variant(
+                "twn", start="float", teacher="float", epochs=0.3, rate=0.3, skip=_SHORTCUTS),
         }),
         MappingProxyType({
             **_SCHEMES,
-            "shortcuts": Variant("twn", skip=_SHORTCUTS),
+            "plain": Variant("twn", skip=_SHORTCUTS),
+            "tenth-of-the-rate": Variant("twn", skip=_SHORTCUTS, rate=0.1),
+            "third-of-the-rate": Variant("twn", skip=_SHORTCUTS, rate=1 / 3),
+            "three-times-the-epochs": Variant("twn", skip=_SHORTCUTS, epochs=3),
+            "warmed-up": Variant("twn", skip=_SHORTCUTS, warm=0.2),
+            "norm-first": Variant(
+                "twn", skip=_SHORTCUTS, network=partial(networks.ResNet8, norm_first=True)),
+            # 75,168 weights in 3x3 convolutions, ResNet8 has 73,728
+            "deeper": Variant("twn", skip=_SHORTCUTS, network=partial(
+                networks.ResNet8, sizes=(12, 24, 40), depth=2)),
+            "tuned-fast": Variant("twn", start="float", epochs=0.3, skip=_SHORTCUTS),
+            "tuned-fast-distilled": Variant(
+                "twn", start="float", teacher="float", epochs=0.3, skip=_SHORTCUTS),
+            "shortcuts-ternary": Variant("twn"),
+            "last-ternary": Variant("twn", skip=("first", "*.shortcut")),
+            "first-ternary": Variant("twn", skip=("last", "*.shortcut")),
+            "all-ternary": Variant("twn", skip=()),
         })),
     "fsdd": Task(
-        datasets.fsdd, networks.Keywords, augment.shift_and_mask,
-        Recipe(epochs=100, batch=64, rate=3e-3), _PAIR, _SCHEMES),
+        datasets.fsdd, networks.Keywords, augment.shift_and_mask, _SPOKEN, _PAIR, _SCHEMES),
     "fsdd-speaker": Task(
-        partial(datasets.fsdd, speaker=5), networks.Keywords, augment.shift_and_mask,
-        Recipe(epochs=100, batch=64, rate=3e-3), _PAIR, _SCHEMES),
+        _speaker, networks.Keywords, augment.shift_and_mask, _SPOKEN, _PAIR, _SCHEMES),
+    "fsdd-gru": _cells(
+        datasets.fsdd, nn.GRU, 32, 10, augment.shift_and_mask, _SPOKEN_CELLS, 64),
+    "fsdd-gru-speaker": _cells(
+        _speaker, nn.GRU, 32, 10, augment.shift_and_mask, _SPOKEN_CELLS, 64),
     "exercises": _series(datasets.exercises, 3, 4),
     "basicmotions": _series(partial(datasets.series, name="BasicMotions"), 6, 4),
+    "basicmotions-lstm": _cells(
+        partial(datasets.series, name="BasicMotions"), nn.LSTM, 6, 4, augment.jitter,
+        Recipe(epochs=600, batch=16, rate=3e-3, clip=1.0), 32, 0.25),
     "ecgfivedays": _series(partial(datasets.series, name="ECGFiveDays"), 1, 2),
+    "ecgfivedays-lstm": _cells(
+        partial(datasets.series, name="ECGFiveDays"), nn.LSTM, 1, 2, augment.jitter,
+        Recipe(epochs=1500, batch=16, rate=5e-3, clip=1.0), 32, 0.25),
 })

@@ -1,12 +1,12 @@
-"""Training of several networks side by side; on CUDA each in a stream, its step a CUDA graph.
+"""Training of several networks side by side; on CUDA one step of all of them is one CUDA graph.
 
 The networks here are far too small to fill a GPU one by one. Each job keeps its data on the
-device, augments a whole epoch at once, and replays one recorded step for every batch.
+device and augments a whole epoch at once; a step is recorded with a branch for each job, and
+replayed for every batch.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,11 @@ _EAGER = 3  # steps before a graph is recorded: optimizers make their state in t
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train: AdamW, the rate rising for a tenth of the steps, then falling as a cosine."""
+    """How to train: AdamW, the rate rising for a tenth of the steps, then falling as a cosine.
+
+    `clip` is the largest norm of all gradients together (0: any); `calm` the share of epochs, at
+    the end, without augmentation.
+    """
 
     epochs: int
     batch: int
@@ -33,6 +37,8 @@ class Recipe:
     smoothing: float = 0.0
     compile: bool = False
     half: bool = True
+    clip: float = 0.0
+    calm: float = 0.0
 
 
 class Job:
@@ -61,58 +67,36 @@ class Job:
         self.optimizer = torch.optim.AdamW(
             [{"params": weights, "weight_decay": recipe.decay},
              {"params": others, "weight_decay": 0.0}],
-            lr=recipe.rate if self.rate is None else self.rate, capturable=cuda)
+            lr=recipe.rate if self.rate is None else self.rate, capturable=cuda, fused=cuda)
         self.step_number = torch.zeros(1, dtype=torch.long, device=device)
         self.offsets = torch.arange(self.batch, device=device)
         self.images, self.labels = x.clone(), y.clone()
         self.stream = torch.cuda.Stream() if cuda else None
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.eager = 0
         self.done = 0
         self.warmup = Warmup(model, max(int(steps * warm), 1)) if warm else None
-        self.warm = self.warmup is not None
-
-    def context(self) -> contextlib.AbstractContextManager[object]:
-        """Work inside goes to the job's stream."""
-        return contextlib.nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
     def shuffle(self) -> None:
         """A new order and new augmentation."""
         order = torch.randperm(len(self.x), generator=self.generator, device=self.x.device)
+        if self.done >= self.batches * self.recipe.epochs * (1 - self.recipe.calm):
+            self.images.copy_(self.x[order])
+            self.labels.copy_(self.y[order])
+            return
         for part in torch.arange(len(order), device=order.device).split(10000):
             self.images[part] = self.augment(self.x[order[part]], self.generator)
         self.labels.copy_(self.y[order])
 
-    def step(self) -> None:
-        """One batch: recorded after the first few, and again when the warm-up has ended."""
-        if self.stream is None:
-            self._body()
-        elif self.graph is not None:
-            self.graph.replay()
-        elif self.eager < _EAGER:
-            self._body()
-            self.eager += 1
-        else:
-            self._record()
-            assert self.graph is not None
-            self.graph.replay()
+    def advance(self) -> None:
+        """What follows a step, on the host."""
         self.done += 1
         if self.warmup is not None:
             self.warmup.step()
             if self.warmup.share >= 1.0:
-                self.warmup, self.graph, self.eager = None, None, 0
+                self.warmup = None
 
-    def _record(self) -> None:
-        assert self.stream is not None
-        self.stream.synchronize()
-        self.optimizer.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
-            self._body()
-        self.graph = graph
-
-    def _body(self) -> None:
+    def step(self) -> None:
+        """One batch."""
         index = self.step_number.remainder(self.batches) * self.batch + self.offsets
         x, y = self.images.index_select(0, index), self.labels.index_select(0, index)
         if x.dim() == 4:
@@ -136,8 +120,57 @@ class Job:
             loss = functional.cross_entropy(
                 scores.float(), y, label_smoothing=self.recipe.smoothing)
         loss.backward()
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.step_number += 1
+
+
+class _Steps:
+    """Steps of jobs together: recorded after the first few, and again when something changed."""
+
+    def __init__(self) -> None:
+        self.kind: object = None
+        self.eager = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def step(self, jobs: Sequence[Job]) -> None:
+        # the end of a warm-up changes what is computed
+        kind = [(job, job.warmup is not None) for job in jobs]
+        if kind != self.kind:
+            self.kind, self.eager, self.graph = kind, 0, None
+        if jobs[0].stream is None or self.eager < _EAGER:
+            self._all(jobs)
+            self.eager += 1
+        else:
+            if self.graph is None:
+                self.graph = self._recorded(jobs)
+            self.graph.replay()
+        for job in jobs:
+            job.advance()
+
+    def _recorded(self, jobs: Sequence[Job]) -> torch.cuda.CUDAGraph:
+        torch.cuda.synchronize()
+        for job in jobs:
+            job.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._all(jobs)
+        return graph
+
+    def _all(self, jobs: Sequence[Job]) -> None:
+        """A step of each, each in its own stream between what was before and what comes after."""
+        for job in jobs:
+            if job.stream is None:
+                job.step()
+                continue
+            here = torch.cuda.current_stream()
+            job.stream.wait_stream(here)
+            with torch.cuda.stream(job.stream):
+                job.step()
+        for job in jobs:
+            if job.stream is not None:
+                torch.cuda.current_stream().wait_stream(job.stream)
 
 
 def _rate(step: int, steps: int) -> float:
@@ -152,24 +185,19 @@ def train(jobs: Sequence[Job], progress: Callable[[str], None] = print) -> None:
     if not jobs:
         return
     start = time.perf_counter()
-    if any(job.stream is not None for job in jobs):
-        torch.cuda.synchronize()
+    steps = _Steps()
     epochs = max(job.recipe.epochs for job in jobs)
     for epoch in range(epochs):
         running = [job for job in jobs if epoch < job.recipe.epochs]
         for job in running:
-            with job.context():
-                job.shuffle()
+            job.shuffle()
         for index in range(max(job.batches for job in running)):
-            for job in running:
-                if index < job.batches:
-                    with job.context():
-                        job.step()
+            steps.step([job for job in running if index < job.batches])
         if epoch in (0, 1, 2) or (epoch + 1) % max(epochs // 10, 1) == 0:
             if running[0].stream is not None:
                 torch.cuda.synchronize()
             progress(f"epoch {epoch + 1}/{epochs}: {time.perf_counter() - start:.1f} s")
-    if any(job.stream is not None for job in jobs):
+    if jobs[0].stream is not None:
         torch.cuda.synchronize()
     for job in jobs:
         job.model.eval()
