@@ -123,18 +123,28 @@ class Series(nn.Module):  # type: ignore[misc, unused-ignore]
 
 
 class Recurrent(nn.Module):  # type: ignore[misc, unused-ignore]
-    """A GRU or an LSTM over time, the mean of its outputs, a linear layer."""
+    """A GRU or an LSTM over time, the mean of its outputs, a linear layer.
+
+    With `stride` there is a convolution over time of that stride before it.
+    """
 
     def __init__(
         self, width: float = 1.0, *, kind: type[nn.GRU | nn.LSTM] = nn.GRU, inputs: int = 32,
-        hidden: int = 64, classes: int = 10,
+        hidden: int = 64, classes: int = 10, stride: int | None = None,
     ) -> None:
         super().__init__()
         size = round(hidden * width)
+        self.first: nn.Module | None = None
+        if stride is not None:
+            self.first = nn.Conv1d(inputs, size, 7, stride, 3, bias=False)
+            self.norm = nn.BatchNorm1d(size)
+            inputs = size
         self.cells = kind(inputs, size, batch_first=True)
         self.last = nn.Linear(size, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.first is not None:
+            x = functional.relu(self.norm(self.first(x)))
         # spectrograms are (1, frames, bands), series are (channels, samples)
         x = x.squeeze(1) if x.dim() == 4 else x.transpose(1, 2)
         return self.last(self.cells(x)[0].mean(1))

@@ -31,7 +31,9 @@ def kept(
     model(x)
     for handle in handles:
         handle.remove()
-    nodes = [node.name for node in source.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    weights = {tensor.name for tensor in source.graph.initializer}
+    nodes = [node.name for node in source.graph.node
+             if node.op_type in ("Conv", "Gemm", "MatMul") and node.input[1] in weights]
     return {node: "int8" for node, name in zip(nodes, order, strict=True)
             if any(fnmatchcase(name, entry) for entry in skip)}
 

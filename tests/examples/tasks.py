@@ -95,24 +95,23 @@ def _series(load: Callable[[Path], datasets.Split], channels: int, classes: int)
 
 
 def _cells(
-    load: Callable[[Path], datasets.Split], kind: type[nn.GRU | nn.LSTM], inputs: int,
-    classes: int, augment: Augment, recipe: Recipe, hidden: int, held_out: float = 0.1,
+    load: Callable[[Path], datasets.Split], network: Callable[[float], nn.Module],
+    augment: Augment, recipe: Recipe, held_out: float = 0.1,
 ) -> Task:
-    network = partial(
-        networks.Recurrent, kind=kind, inputs=inputs, classes=classes, hidden=hidden)
     return Task(load, network, augment, recipe, _CELLS, MappingProxyType({
-        **_CELLS,
-        "channel": Variant("bitnet_channel", skip=("last",)),
-        "tuned": Variant("twn", start="float", skip=("last",)),
-    }), held_out)
+        **_CELLS, "tuned": Variant("twn", start="float", skip=("last",))}), held_out)
 
 
+_GRU: Final = partial(networks.Recurrent, kind=nn.GRU, inputs=32, classes=10)
+_LSTM: Final = partial(networks.Recurrent, kind=nn.LSTM, hidden=32)
 _DIGITS: Final = partial(networks.Digits, sizes=(16, 16, 32, 32, 54))
 _DIGITS_DEEP: Final = partial(networks.Digits, sizes=(16, 16, 24, 32, 32, 32))
 _MILD: Final = partial(
     augment.affine_and_elastic, degrees=7, scale=0.07, shear=0.07, shift=1.5, elastic=1.0)
 _STRONG: Final = partial(
     augment.affine_and_elastic, degrees=14, scale=0.14, shear=0.14, shift=2.5, elastic=2.0)
+# 75,168 weights in 3x3 convolutions, ResNet8 has 73,728
+_DEEPER: Final = partial(networks.ResNet8, sizes=(12, 24, 40), depth=2)
 _SHORTCUTS: Final = ("first", "last", "*.shortcut")
 _SPOKEN: Final = Recipe(epochs=100, batch=64, rate=3e-3)
 _SPOKEN_CELLS: Final = replace(_SPOKEN, epochs=200, clip=1.0)
@@ -143,6 +142,7 @@ TASKS: Final = MappingProxyType({
             "float": Variant(),
             "ternary": Variant("twn", skip=_SHORTCUTS),
             "wide": Variant("twn", width=1.5, skip=_SHORTCUTS),
+            "deep": Variant("twn", skip=_SHORTCUTS, network=_DEEPER),
             "tuned": Variant("twn", start="float", epochs=0.3, rate=0.3, skip=_SHORTCUTS),
             "tuned-distilled": Variant(
                 "twn", start="float", teacher="float", epochs=0.3, rate=0.3, skip=_SHORTCUTS),
@@ -156,9 +156,6 @@ TASKS: Final = MappingProxyType({
             "warmed-up": Variant("twn", skip=_SHORTCUTS, warm=0.2),
             "norm-first": Variant(
                 "twn", skip=_SHORTCUTS, network=partial(networks.ResNet8, norm_first=True)),
-            # 75,168 weights in 3x3 convolutions, ResNet8 has 73,728
-            "deeper": Variant("twn", skip=_SHORTCUTS, network=partial(
-                networks.ResNet8, sizes=(12, 24, 40), depth=2)),
             "tuned-fast": Variant("twn", start="float", epochs=0.3, skip=_SHORTCUTS),
             "tuned-fast-distilled": Variant(
                 "twn", start="float", teacher="float", epochs=0.3, skip=_SHORTCUTS),
@@ -171,17 +168,16 @@ TASKS: Final = MappingProxyType({
         datasets.fsdd, networks.Keywords, augment.shift_and_mask, _SPOKEN, _PAIR, _SCHEMES),
     "fsdd-speaker": Task(
         _speaker, networks.Keywords, augment.shift_and_mask, _SPOKEN, _PAIR, _SCHEMES),
-    "fsdd-gru": _cells(
-        datasets.fsdd, nn.GRU, 32, 10, augment.shift_and_mask, _SPOKEN_CELLS, 64),
-    "fsdd-gru-speaker": _cells(
-        _speaker, nn.GRU, 32, 10, augment.shift_and_mask, _SPOKEN_CELLS, 64),
+    "fsdd-gru": _cells(datasets.fsdd, _GRU, augment.shift_and_mask, _SPOKEN_CELLS),
+    "fsdd-gru-speaker": _cells(_speaker, _GRU, augment.shift_and_mask, _SPOKEN_CELLS),
     "exercises": _series(datasets.exercises, 3, 4),
     "basicmotions": _series(partial(datasets.series, name="BasicMotions"), 6, 4),
     "basicmotions-lstm": _cells(
-        partial(datasets.series, name="BasicMotions"), nn.LSTM, 6, 4, augment.jitter,
-        Recipe(epochs=600, batch=16, rate=3e-3, clip=1.0), 32, 0.25),
+        partial(datasets.series, name="BasicMotions"), partial(_LSTM, inputs=6, classes=4),
+        augment.jitter, Recipe(epochs=600, batch=16, rate=3e-3, clip=1.0), 0.25),
     "ecgfivedays": _series(partial(datasets.series, name="ECGFiveDays"), 1, 2),
-    "ecgfivedays-lstm": _cells(
-        partial(datasets.series, name="ECGFiveDays"), nn.LSTM, 1, 2, augment.jitter,
-        Recipe(epochs=1500, batch=16, rate=5e-3, clip=1.0), 32, 0.25),
+    "ecgfivedays-lstm": Task(
+        partial(datasets.series, name="ECGFiveDays"),
+        partial(_LSTM, inputs=1, classes=2, stride=4), augment.jitter,
+        Recipe(epochs=600, batch=16, rate=3e-3, clip=1.0), _TUNED, _TUNED, 0.25),
 })

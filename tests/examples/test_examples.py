@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,18 +13,21 @@ import pytest
 
 SCRIPT = ("-m", "tests.examples.accuracy")
 ROOT = Path(__file__).parents[2]
+# what pytest can import, the scripts can
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "PATH": ""}
 DATA = ROOT.parent / "shared" / "data"
 FILES = {
     "mnist": "mnist.npz", "cifar10": "cifar10_jpeg.npz", "fsdd": "fsdd.npz",
     "exercises": "exercises.npz", "basicmotions": "BasicMotions.npz",
-    "ecgfivedays": "ECGFiveDays.npz",
+    "ecgfivedays": "ECGFiveDays.npz", "mnist-vit": "mnist.npz", "fsdd-gru": "fsdd.npz",
+    "basicmotions-lstm": "BasicMotions.npz", "ecgfivedays-lstm": "ECGFiveDays.npz",
 }
 
 
 def run(*arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, *SCRIPT, *arguments], cwd=ROOT, capture_output=True, text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""}, check=False)
+        env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -57,7 +61,7 @@ def test_unknown_variant(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, *SCRIPT, "train", "mnist", "--data", str(tmp_path), "--out",
          str(tmp_path), "--variants", "binary"],
-        cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        cwd=ROOT, capture_output=True, text=True, env=ENVIRONMENT,
         check=False)
     assert done.returncode == 1
     assert "binary" in done.stderr

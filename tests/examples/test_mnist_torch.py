@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ import pytest
 
 EXAMPLE = Path(__file__).with_name("mnist_torch.py")
 ROOT = EXAMPLE.parents[2]
+# what pytest can import, the scripts can
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "PATH": ""}
 DATA = ROOT.parent / "shared" / "data" / "mnist" / "mnist.npz"
 
 
@@ -23,7 +26,7 @@ def test_short_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(EXAMPLE), "--data", str(DATA), "--samples", "2000", "--epochs", "1",
          "--test-samples", "1000", "--out", str(header)],
-        cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True,
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
         check=False)
     assert done.returncode == 0, done.stderr
     assert "conv2: ternary (TernaryConv2d)" in done.stdout
