@@ -16,6 +16,7 @@ from ternc.backends.esp32.cost import estimate
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.targets import Target, target_named
 from ternc.compiled import CompiledModel
+from ternc.defaults import tell_defaults
 from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
 from ternc.normalization import normalised
 from ternc.passes import front
@@ -199,10 +200,12 @@ def compile(  # the name of the thing
         code = sum(native.code_bytes for native in program.natives)
         return Price(len(encode(program)) + code, sum(estimate(program, chip).instructions))
 
+    evaluation = _samples(evaluation_data, prepared, diagnostics)
+    tell_defaults(precision, prepared.model, diagnostics, data=data, evaluation=evaluation,
+                  labels=labels, quantized=quantized, fpu=chip.fpu)
     mixed = apply(
         prepared.model, precision, diagnostics, data, labels=labels, quantized=quantized,
-        evaluation=_samples(evaluation_data, prepared, diagnostics), price=price,
-        progress=progress)
+        evaluation=evaluation, price=price, progress=progress)
     if precision.loses(data=data is not None, quantized=quantized):
         seen("quantize", prepared.model)  # compared for information: it is lossy
     built = built_from(prepared.model, diagnostics)

@@ -50,6 +50,7 @@ CODES: Final[dict[str, str]] = {
     "TC0208": "the limit on the loss cannot be held",
     "TC0209": "the samples are too few to be sure of the limit on the loss",
     "TC0210": "mixed precision saved nothing",
+    "TC0211": "a default was taken for want of data",
     # 03xx: data
     "TC0301": "calibration or validation data does not fit the model",
     "TC0302": "only some of the samples are used",

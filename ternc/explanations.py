@@ -217,6 +217,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "ternc model.onnx -o model.h --calibration samples.npz --max-drop 0.1",
         "allow what the application can bear, or train with ternary weights (ternc.qat), which "
         "loses far less."),
+    "TC0211": Explanation(
+        "Some data was not given, and something usual was done instead. The note says what, and "
+        "what the data would change; the report holds it too.",
+        "ternc model.onnx -o model.h",
+        "give the data that the note names, or nothing if the default is what you want."),
     "TC0301": Explanation(
         "Calibration or validation data does not fit the model: names, shapes, element "
         "types or the number of labels. Everything wrong is listed at once.",

@@ -29,7 +29,7 @@ def _convolutions() -> ir.Model:
         "a = Conv<pads=[1,1,1,1]>(x, k) b = Relu(a) c = Conv<group=6>(b, d) "
         "e = ConvTranspose<strides=[2,2]>(c, t) f = MaxPool<kernel_shape=[2,2], strides=[1,1]>(e) "
         "g = Flatten(f) h = Gemm<transB=1>(g, w) y = MatMul(h, m)",
-        "float[1,3,6,6] x", "float[1,7] y", **weights)
+        "float[1,3,6,6] x", "float[1,7] y", **weights)  # type: ignore[arg-type]
     common.ShapeInferencePass()(model)
     return model
 
