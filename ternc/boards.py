@@ -50,7 +50,8 @@ class Board:
 
 def boards(
     model: Source, *, ram: int | None = None, flash: int | None = None,
-    emulate: Callable[[CompiledModel], None] | None = None, **options: Any
+    emulate: Callable[[CompiledModel], None] | None = None,
+    progress: Callable[[int, int | None], None] = lambda done, total: None, **options: Any
 ) -> list[Board]:
     """Compiles `model` for every chip; options as for `ternc.compile`.
 
@@ -59,6 +60,7 @@ def boards(
         ram: usable bytes of RAM, instead of each chip's.
         flash: usable bytes of flash, instead of each chip's.
         emulate: called with the program of each chip with a RISC-V core; sets its `emulation`.
+        progress: called with (chips done, chips in all).
         options: the rest of `compile`'s.
 
     Raises:
@@ -67,10 +69,10 @@ def boards(
     from ternc.backends.esp32.targets import TARGETS
     from ternc.compiler import compile
 
-    found = []
-    for chip in TARGETS:
-        if chip.isa == "host":
-            continue
+    found: list[Board] = []
+    chips = [chip for chip in TARGETS if chip.isa != "host"]
+    for chip in chips:
+        progress(len(found), len(chips))
         try:
             made = compile(model, chip.name, ram=ram, flash=flash,
                            **{**options, "check_fit": False})

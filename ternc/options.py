@@ -230,6 +230,20 @@ def check_output(path: Path, model: Path) -> None:
     check_writable(path, model)
 
 
+def check_files(model: Path, *paths: Path | None) -> None:
+    """Refuses files that could not be written, and two that are one.
+
+    Raises:
+        UsageError: see `check_writable`, or two outputs have one name (TC0007).
+    """
+    given = [path for path in paths if path is not None]
+    for path in given:
+        check_writable(path, model)
+        if sum(other.absolute() == path.absolute() for other in given) > 1:
+            raise _usage("TC0007", f"two outputs are the same file: {str(path)!r}",
+                         "give each a name of its own")
+
+
 def check_writable(path: Path, model: Path) -> None:
     """Refuses a file that could not be written, before any work is done.
 

@@ -54,8 +54,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     output = Path(parsed.output)
     options.check_output(output, Path(parsed.model))
-    if parsed.report is not None:
-        options.check_writable(parsed.report, Path(parsed.model))
+    options.check_files(Path(parsed.model), output, parsed.report)
     compiled = compiled_model(parsed, name=parsed.name, evaluation_data=parsed.data,
                               labels=parsed.labels, check_fit=False)
     _check_fits(compiled, parsed)

@@ -67,9 +67,7 @@ def run(parsed: argparse.Namespace) -> int:
     from ternc.compiled import write_whole
     from ternc.validation import Limits, junit, print_checks, validate
 
-    for written in (parsed.junit, parsed.report):
-        if written is not None:
-            options.check_writable(written, Path(parsed.model))
+    options.check_files(Path(parsed.model), parsed.junit, parsed.report)
     dumper = dumper_for(parsed)
     limits = {field.name: getattr(parsed, field.name) for field in fields(Limits)}
     found = _every_board(parsed) if parsed.target.lower() == "all" else []
@@ -103,9 +101,9 @@ def _every_board(parsed: argparse.Namespace) -> list[Board]:
 
     given = options.compile_options(parsed)
     given.pop("target")
-    with console.progress("compiling for each chip", sys.stderr, quiet=parsed.quiet):
+    with console.progress("compiling for each chip", sys.stderr, quiet=parsed.quiet) as progress:
         found = boards(parsed.model, emulate=_emulator(parsed) if parsed.emulate else None,
-                       **given)
+                       progress=progress, **given)
     parsed.target = next((board.target for board in found if board.fits), found[0].target)
     if not parsed.json:
         print_boards(found, sys.stdout)

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ternc.diagnostics import Diagnostic, UsageError
 from ternc.validation.checks import Check, Verdict, held
 from ternc.validation.evidence import Evidence, Runs
 from ternc.validation.limits import Limits
@@ -19,13 +20,18 @@ _ENOUGH: Final = 16  # labels below which chance says nothing
 
 
 def accuracy(seen: Evidence, limits: Limits) -> list[Check]:
-    """Nothing without labels, but that a limit on the accuracy could not be looked at."""
+    """Nothing without labels, but that a limit on the accuracy could not be looked at.
+
+    Raises:
+        UsageError: a label is no class of the model (TC0301).
+    """
     if seen.labels is None:
         if limits.min_accuracy is None and limits.max_accuracy_drop is None:
             return []
         return [Check("accuracy", Verdict.FAILED, "no labels: put them under 'labels' in the data",
                       limit=limits.min_accuracy)]
     labels = seen.labels
+    _check_classes(seen, labels)
     ours, theirs = _share(seen.found, labels), _share(seen.expected, labels)
     drop = DROP if limits.max_accuracy_drop is None else limits.max_accuracy_drop
     allowed = drop / 100
@@ -37,6 +43,16 @@ def accuracy(seen: Evidence, limits: Limits) -> list[Check]:
         "accuracy", held(ours >= least - 1e-9),
         f"{100 * ours:.2f} %, the source model {100 * theirs:.2f} %; {least_said}; "
         f"{len(labels)} samples", ours, least)]
+
+
+def _check_classes(seen: Evidence, labels: Array) -> None:
+    """Refuses labels that no output stands for."""
+    classes = next(iter(seen.expected[0].values())).size
+    low, high = int(labels.min()), int(labels.max())
+    if classes > 1 and not 0 <= low <= high < classes:
+        raise UsageError((Diagnostic(
+            "TC0301", f"the labels go from {low} to {high}, and the model has {classes} classes",
+            help="labels are class numbers, the first class is 0"),))
 
 
 def _labels(seen: Evidence, theirs: float) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from ternc.validation.along import along
 from ternc.validation.checks import Check, Report, Verdict, disagreement
 from ternc.validation.data import feeds
 from ternc.validation.emulated import Emulation, emulated
-from ternc.validation.evidence import gather
+from ternc.validation.evidence import DETAILED, gather
 from ternc.validation.layers import layers
 from ternc.validation.limits import Limits, taken_from
 from ternc.validation.model import compiles, refusals
@@ -100,9 +101,10 @@ def validate(
                       (*diagnostics, *disagreement(static)), weights=weight_results,
                       compiled=made)
     taken, found_labels = feeds(made, data, labels, samples, seed)
-    seen = gather(made, taken, found_labels, noise=data is None, progress=progress)
-    layer_checks, layer_results = layers(seen)
-    along_checks, tensors = along(seen, limits)
+    bar = _Progress(progress, len(taken))
+    seen = gather(made, taken, found_labels, noise=data is None, progress=bar.stage(0))
+    layer_checks, layer_results = layers(seen, bar.stage(len(taken)))
+    along_checks, tensors = along(seen, limits, bar.stage(len(taken) + bar.detailed))
     range_checks, found_ranges = ranges(seen, limits)
     dynamic = [*passes(seen, front), *layer_checks, *along_checks, *whole(seen, limits),
                *accuracy(seen, limits), *range_checks, *emulated(made, seen, emulation),
@@ -110,6 +112,27 @@ def validate(
     diagnostics += disagreement((*static, *dynamic))
     return Report(name, chip.name, (*static, *dynamic), diagnostics, weight_results,
                   layer_results, tensors, found_ranges, points(seen), made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """One count over all samples end to end, then twice over those looked at in detail."""
+
+    report: Callable[[int, int | None], None] | None
+    samples: int
+
+    @property
+    def detailed(self) -> int:
+        return min(self.samples, DETAILED)
+
+    def stage(self, before: int) -> Callable[[int], None]:
+        """What a stage calls with how many samples it has done."""
+
+        def done(count: int) -> None:
+            if self.report is not None:
+                self.report(before + count, self.samples + 2 * self.detailed)
+
+        return done
 
 
 def _compile(model: Source, target: str, options: dict[str, Any]) -> CompiledModel | CompileError:

@@ -99,7 +99,7 @@ def test_limits_on_the_command_line(
     arguments = ["validate", str(GESTURE), "--data", str(DATA), "--samples", "16", "-q",
                  "--calibration", str(DATA), "--target", "esp32c3"]
     assert main([*arguments, "--min-agreement", "99%", "--min-accuracy", "0.9", "--min-sqnr",
-                 "20", "--max-arena", "4K", "--max-flash", "4K", "--max-latency-ms", "5"]) == 0
+                 "20", "--max-arena", "16K", "--max-flash", "16K", "--max-latency-ms", "50"]) == 0
     assert main([*arguments, "--max-arena", "1K"]) == 4
     assert "FAILED  arena" in capsys.readouterr().out
     for wrong in ("101%", "1.2", "-1", "all"):
@@ -172,3 +172,19 @@ def test_data_of_another_range() -> None:
     check = next(item for item in too_small.checks if item.name == "input range")
     assert check.failed
     assert "scaled otherwise" in check.notes[0]
+
+
+@pytest.mark.parametrize("shift", [4, -1])
+def test_labels_that_are_no_classes(shift: int) -> None:
+    data = dict(np.load(DATA))
+    data["labels"] = data["labels"].astype(np.int64) + shift
+    with pytest.raises(UsageError, match="the model has 4 classes"):
+        ternc.validate(GESTURE, data=data, samples=20)
+
+
+def test_two_outputs_in_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, same = saved(dense(), tmp_path), tmp_path / "out.h"
+    assert main(["validate", str(model), "--junit", str(same), "--report", str(same)]) == 2
+    assert "two outputs are the same file" in capsys.readouterr().err
+    assert main([str(model), "-o", str(same), "--report", str(same)]) == 2
+    assert not same.exists()
