@@ -133,7 +133,7 @@ def _natives(program: Program) -> str:
             f"{native.source}\n"
             f"static void {name}_run(const ternc_op *op, uint32_t begin, uint32_t end) {{\n"
             "  (void)begin;\n  (void)end;\n"
-            f"  ternc_lines_run(op, {native.entry});\n}}\n"
+            f"  {native.call};\n}}\n"
             f"static const ternc_kernel {name}_kernel = {{\n"
             f"  {native.opcode.code:#x}u, {native.opcode.revision:#x}u, "
             "TERNC_WORDS_conv2d_i8_lines,"

@@ -27,12 +27,15 @@ from ternc.backends.esp32.program import (
     Tensor,
     instruction,
 )
-from ternc.backends.esp32.straight_line import OUTPUTS, emit_block
+from ternc.backends.esp32.straight_line import OUTPUTS, Requantized, emit_block, emit_bytes_block
 
 _CENTRE = 512  # TERNC_LINES_CENTRE
 _MAX_CHUNKS = 8  # TERNC_LINES_CHUNKS
 _MIN_POSITIONS = 32  # uses of each weight below which reading the code from flash costs more
 _BYTES = 3.1  # of RV32IMC code per generated statement, measured with riscv64-unknown-elf-gcc 12.2
+_BYTE_STATEMENTS = 6  # that count for one requantized byte
+_SMALL_WINDOW = 12  # inputs of a window up to which requantization in the generated code pays
+_BYTES_OUTPUTS = 6  # of a block that requantizes: two constants each stay in registers
 _LANE = 32767  # bound of a sum in one 16-bit lane
 _GEOMETRY = (
     "n", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h",
@@ -149,39 +152,62 @@ def _int(value: OperandValue) -> int:
     return int(value)
 
 
-def _native(item: Instruction, layer: _Convolution, strip: int, chunks: int, name: str,
-            number: int) -> tuple[Instruction, NativeCode]:
+def _constant(item: Instruction, name: str) -> npt.NDArray[np.generic]:
+    tensor = item.operand(name)
+    assert isinstance(tensor, Tensor)
+    assert tensor.data is not None
+    return tensor.data
+
+
+def _functions(item: Instruction, layer: _Convolution, chunks: int, name: str
+               ) -> tuple[list[str], str, str]:
+    """The functions of a layer's blocks, their type, and the call that runs them."""
     codes = layer.codes.reshape(len(layer.codes), -1).astype(np.int8)
     offsets = layer.offsets()
+    functions = []
+    if chunks == 1 and np.count_nonzero(codes.any(axis=0)) <= _SMALL_WINDOW:
+        m, c = (_constant(item, key).astype(np.int64) for key in "mc")
+        rest = [_int(item.operand(key)) for key in ("shift", "lo", "hi")]
+        blocks = -(-len(codes) // _BYTES_OUTPUTS)
+        outputs = -(-len(codes) // blocks)
+        for first in range(0, len(codes), outputs):
+            here = slice(first, first + outputs)
+            functions.append(emit_bytes_block(
+                f"{name}_{first // outputs}", codes[here], offsets,
+                Requantized(m[here], c[here], *rest), len(codes)))
+        call = f"ternc_lines_run_bytes(op, {name}_blocks, {outputs}u)"
+        return functions, "ternc_lines_bytes", call
     parts = np.array_split(np.arange(codes.shape[1]), chunks)
-    functions, names = [], []
     for first in range(0, len(codes), OUTPUTS):
         for chunk, columns in enumerate(parts):
-            names.append(f"{name}_{first // OUTPUTS}_{chunk}")
             block = codes[first : first + OUTPUTS][:, columns]
-            functions.append(emit_block(names[-1], block, [offsets[k] for k in columns]))
+            functions.append(emit_block(f"{name}_{first // OUTPUTS}_{chunk}", block,
+                                        [offsets[k] for k in columns]))
+    return functions, "ternc_lines_block", f"ternc_lines_run(op, {name}_blocks)"
+
+
+def _native(item: Instruction, layer: _Convolution, strip: int, chunks: int, name: str,
+            number: int) -> tuple[Instruction, NativeCode]:
+    functions, kind, call = _functions(item, layer, chunks, name)
+    names = [re.findall(r"void (\w+)", function)[0] for function in functions]
     statements = sum(function.count(";") for function in functions)
-    functions.append(f"static const ternc_lines_block {name}_blocks[] = {{{', '.join(names)}}};")
+    statements += _BYTE_STATEMENTS * sum(function.count("_value(") for function in functions)
+    functions.append(f"static const {kind} {name}_blocks[] = {{{', '.join(names)}}};")
     source = "\n".join(functions)
     # The hash must not depend on the names: two symbols of one model are the same code.
     plain = re.sub(re.escape(name), "layer", source)
     opcode = replace(BY_NAME["conv2d_i8_lines"], code=NATIVE + number, name=f"lines{number}",
                      revision=zlib.crc32(plain.encode()) & 0xFFFF)
-    m, c = item.operand("m"), item.operand("c")
-    assert isinstance(m, Tensor)
-    assert isinstance(c, Tensor)
-    assert m.data is not None
-    assert c.data is not None
-    lane_c = (
-        (c.data.astype(np.int64) - m.data.astype(np.int64) // 2).astype(np.uint32).view(np.int32)
-    )
+    m, c = (_constant(item, key).astype(np.int64) for key in "mc")
+    lane_c = (c - m // 2).astype(np.uint32).view(np.int32)
     image = Tensor(f"{item.layer}:image", DType.I32, (layer.image_words(strip),))
     made = instruction(
         "conv2d_i8_lines", item.layer, item.op_type, macs=item.macs,
-        weight_nonzeros=item.weight_nonzeros, codes=item.codes, x=item.operand("x"), m=m,
-        c=Tensor(f"{c.name}:lanes", DType.I32, c.shape, Region.CONSTANT, lane_c),
+        weight_nonzeros=item.weight_nonzeros, codes=item.codes, x=item.operand("x"),
+        m=item.operand("m"),
+        c=Tensor(f"{item.layer}:lanes", DType.I32, lane_c.shape, Region.CONSTANT, lane_c),
         y=item.operand("y"), image=image, **layer.numbers, x_zero=item.operand("x_zero"),
         strip=strip, chunks=chunks, shift=item.operand("shift"), lo=item.operand("lo"),
         hi=item.operand("hi"))
     made.opcode = opcode
-    return made, NativeCode(opcode, source, f"{name}_blocks", round(_BYTES * statements))
+    return made, NativeCode(opcode, source, f"{name}_blocks", call, round(_BYTES * statements))

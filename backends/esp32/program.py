@@ -177,6 +177,7 @@ class NativeCode:
     opcode: Opcode  # its number and, as revision, the hash that binds code and blob
     source: str  # functions, and the array that `entry` names
     entry: str
+    call: str  # what runs it, on `op`
     code_bytes: int  # estimate for RV32IMC
 
 

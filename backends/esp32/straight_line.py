@@ -135,6 +135,57 @@ def emit_block(name: str, codes: Codes, offsets: list[int]) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Requantized:
+    """The requantization of a block: constants of each output, and of the layer."""
+
+    m: npt.NDArray[np.int64]
+    c: npt.NDArray[np.int64]
+    shift: int
+    lo: int
+    hi: int
+
+    def bounds(self, codes: Codes) -> list[tuple[bool, bool]]:
+        """Whether each output can lie below `lo`, and above `hi`, whatever the activations."""
+        plus, minus = (codes > 0).sum(axis=1), (codes < 0).sum(axis=1)
+        least, most = (
+            (acc * self.m + (self.c << 16)) >> (16 + self.shift)
+            for acc in (-128 * plus - 127 * minus, 127 * plus + 128 * minus)
+        )
+        return [(bool(low < self.lo), bool(high > self.hi))
+                for low, high in zip(least, most, strict=True)]
+
+
+def emit_bytes_block(
+    name: str, codes: Codes, offsets: list[int], scale: Requantized, pitch: int
+) -> str:
+    """The C function of a block that requantizes its sums while they are in registers.
+
+    `void name(const uint32_t *x, const uint32_t *end, uint32_t step, int8_t *y0, int8_t *y1,
+    const int32_t *m, const int32_t *c)` stores the outputs of both lanes at x, x + step ... up to
+    `end`; positions are `pitch` bytes apart. Other operands are those of `emit_block`.
+    """
+    outputs = range(codes.shape[0])
+    constants = [f"const uint32_t m{o} = (uint32_t)m[{o}], c{o} = (uint32_t)c[{o}];"
+                 for o in outputs]
+    body = _sums(codes, offsets)
+    for o, (below, above) in enumerate(scale.bounds(codes)):
+        for lane, word in (("y1", f"s{o} & 0xffff0000u"), ("y0", f"s{o} << 16")):
+            value = f"ternc_lines_value({word}, m{o}, c{o}, {scale.shift}u)"
+            if below or above:
+                value = f"ternc_lines_clamp({value}, {scale.lo}, {scale.hi})"
+            body.append(f"{lane}[{o}] = (int8_t){value};")
+    head, text = ("\n".join(f"{' ' * depth}{line}" for line in lines)
+                  for depth, lines in ((2, constants), (4, body)))
+    return (
+        f"static TERNC_STRAIGHT_LINE void {name}(\n"
+        "    const uint32_t *x, const uint32_t *end, uint32_t step, int8_t *y0, int8_t *y1,\n"
+        f"    const int32_t *m, const int32_t *c) {{\n{head}\n"
+        f"  for (; x != end; x += step, y0 += {pitch}, y1 += {pitch}) {{\n"
+        f"{text}\n  }}\n}}"
+    )
+
+
 def _sums(codes: Codes, offsets: list[int]) -> list[str]:
     """Statements that leave the sums in s0, s1, ..."""
     outputs = codes.shape[0]

@@ -82,13 +82,15 @@ static void pack(const args_t *a, const int8_t *x, uint32_t *image, uint32_t fir
   int32_t i;
   for (i = 0; i < rows; i++) {
     const int32_t row = (int32_t)(first * a->stride_h) + i - a->pad_top;
-    image = pack_run(image, NULL, NULL, a->x_zero, (uint32_t)left * a->in_c);
+    if (left > 0) image = pack_run(image, NULL, NULL, a->x_zero, (uint32_t)left * a->in_c);
     if (inside > 0) {
       image = pack_run(image, input_row(a, x, row, skip),
                        input_row(a, x, row + (int32_t)(half * a->stride_h), skip), a->x_zero,
                        (uint32_t)inside * a->in_c);
     }
-    image = pack_run(image, NULL, NULL, a->x_zero, (uint32_t)(cols - left - inside) * a->in_c);
+    if (cols - left > inside) {
+      image = pack_run(image, NULL, NULL, a->x_zero, (uint32_t)(cols - left - inside) * a->in_c);
+    }
   }
 }
 
@@ -100,21 +102,15 @@ typedef struct {
 } epilogue;
 
 #if defined(__GNUC__) || defined(__clang__)
-#define RARELY(condition) __builtin_expect(condition, 0)
 /* Keeps loads of the next iteration out of this one, where they would only be spilled. */
 #define LOADS_STAY() __asm__ __volatile__("" ::: "memory")
 #else
-#define RARELY(condition) (condition)
 #define LOADS_STAY()
 #endif
 
-/* Requantizes a lane in the top half of a word; c holds -m/2, which takes its 0x8000 out again. */
 static inline int8_t finish(uint32_t lane, uint32_t m, uint32_t c, uint32_t shift, int32_t lo,
                             int32_t hi) {
-  int32_t v = (int32_t)((uint32_t)(((uint64_t)lane * m) >> 32) + c) >> shift;
-  if (RARELY(v < lo)) v = lo;
-  if (RARELY(v > hi)) v = hi;
-  return (int8_t)v;
+  return (int8_t)ternc_lines_clamp(ternc_lines_value(lane, m, c, shift), lo, hi);
 }
 
 /* Output i of one or of two positions; lane 1 first, because it goes to lane 0's place where it has
@@ -186,15 +182,28 @@ static void store_chunks(const uint32_t *sums, uint32_t chunks, const epilogue *
   }
 }
 
-/* One lane row of one block: `positions` of them, `step` words apart. */
-static void run_row(const ternc_lines_block *blocks, uint32_t chunks, const uint32_t *x,
-                    uint32_t positions, uint32_t step, const epilogue *e, int8_t *y0, int8_t *y1) {
+/* What a row of positions is computed with. */
+typedef struct rows rows_t;
+struct rows {
+  /* `positions` of one block, `step` words apart. */
+  void (*run)(const rows_t *rows, const uint32_t *x, uint32_t positions, uint32_t step, int8_t *y0,
+              int8_t *y1);
+  uint32_t outputs, chunks; /* of a block */
+  const ternc_lines_block *blocks;
+  const ternc_lines_bytes *bytes;
+  epilogue e;
+};
+
+static void run_sums(const rows_t *rows, const uint32_t *x, uint32_t positions, uint32_t step,
+                     int8_t *y0, int8_t *y1) {
+  const epilogue *e = &rows->e;
+  const uint32_t chunks = rows->chunks;
   uint32_t sums[TERNC_LINES_BATCH * TERNC_LINES_OUTPUTS];
   uint32_t k;
   while (positions != 0) {
     const uint32_t some = chunks > 1 ? 1 : positions < TERNC_LINES_BATCH ? positions : TERNC_LINES_BATCH;
     const uint32_t *const end = x + some * step;
-    for (k = 0; k < chunks; k++) blocks[k](x, end, step, sums + k * TERNC_LINES_OUTPUTS);
+    for (k = 0; k < chunks; k++) rows->blocks[k](x, end, step, sums + k * TERNC_LINES_OUTPUTS);
     if (chunks > 1) {
       store_chunks(sums, chunks, e, y0, y1);
     } else {
@@ -207,48 +216,84 @@ static void run_row(const ternc_lines_block *blocks, uint32_t chunks, const uint
   }
 }
 
-void ternc_lines_run(const ternc_op *op, const ternc_lines_block *blocks) {
+static void run_bytes(const rows_t *rows, const uint32_t *x, uint32_t positions, uint32_t step,
+                      int8_t *y0, int8_t *y1) {
+  (*rows->bytes)(x, x + positions * step, step, y0, y1, rows->e.m, rows->e.c);
+}
+
+/* All rows of one block over the strip of lane rows `first` to `end`. */
+static void run_block(const args_t *a, const rows_t *rows, const uint32_t *image, uint32_t first,
+                      uint32_t end, int8_t *y) {
+  const uint32_t half = (a->out_h + 1) / 2, step = a->stride_w * a->in_c;
+  const uint32_t image_row = a->stride_h * image_cols(a) * a->in_c;
+  const size_t y_row = (size_t)a->out_w * a->out_c;
+  const uint32_t *from = image + TERNC_LINES_CENTRE;
+  uint32_t row;
+  if (a->out_w == 1 || image_row == a->out_w * step) { /* all rows are one long row */
+    const uint32_t both = a->out_h - half < end ? a->out_h - half : end; /* lane 1's last row */
+    const uint32_t apart = a->out_w == 1 ? image_row : step;
+    int8_t *y0 = y + first * y_row;
+    rows->run(rows, from, (both - first) * a->out_w, apart, y0, y0 + half * y_row);
+    from += (both - first) * image_row;
+    y0 += (both - first) * y_row;
+    rows->run(rows, from, (end - both) * a->out_w, apart, y0, y0);
+    return;
+  }
+  for (row = first; row < end; row++, from += image_row) {
+    int8_t *y0 = y + row * y_row;
+    rows->run(rows, from, a->out_w, step, y0, row + half < a->out_h ? y0 + half * y_row : y0);
+  }
+}
+
+static void run(const ternc_op *op, rows_t *rows) {
   const args_t a = *(const args_t *)op->args;
   const int8_t *x = (const int8_t *)ternc_data(op, a.x);
   int8_t *y = (int8_t *)ternc_data(op, a.y);
   uint32_t *image = (uint32_t *)ternc_data(op, a.image);
   const int32_t *m = (const int32_t *)ternc_data(op, a.m), *c = (const int32_t *)ternc_data(op, a.c);
-  const uint32_t half = (a.out_h + 1) / 2, step = a.stride_w * a.in_c;
-  const uint32_t image_row = a.stride_h * image_cols(&a) * a.in_c;
-  const size_t y_row = (size_t)a.out_w * a.out_c;
-  epilogue e;
-  uint32_t n, first, row, o;
-  e.y_step = a.out_c;
-  e.shift = a.shift;
-  e.lo = a.lo;
-  e.hi = a.hi;
-  for (n = 0; n < a.n; n++, x += (size_t)a.in_h * a.in_w * a.in_c, y += a.out_h * y_row) {
+  const uint32_t half = (a.out_h + 1) / 2;
+  const rows_t given = *rows;
+  uint32_t n, first, o;
+  rows->e.y_step = a.out_c;
+  rows->e.shift = a.shift;
+  rows->e.lo = a.lo;
+  rows->e.hi = a.hi;
+  for (n = 0; n < a.n; n++) {
     for (first = 0; first < half; first += a.strip) {
       const uint32_t end = half - first < a.strip ? half : first + a.strip;
       pack(&a, x, image, first, half);
-      for (o = 0; o < a.out_c; o += TERNC_LINES_OUTPUTS) {
-        const uint32_t *from = image + TERNC_LINES_CENTRE;
-        e.m = m + o;
-        e.c = c + o;
-        e.count = a.out_c - o < TERNC_LINES_OUTPUTS ? a.out_c - o : TERNC_LINES_OUTPUTS;
-        if (a.out_w == 1 || image_row == a.out_w * step) { /* all rows are one long row */
-          const uint32_t both = a.out_h - half < end ? a.out_h - half : end; /* lane 1's last row */
-          int8_t *y0 = y + first * y_row + o;
-          const uint32_t apart = a.out_w == 1 ? image_row : step;
-          run_row(blocks, a.chunks, from, (both - first) * a.out_w, apart, &e, y0, y0 + half * y_row);
-          from += (both - first) * image_row;
-          y0 += (both - first) * y_row;
-          run_row(blocks, a.chunks, from, (end - both) * a.out_w, apart, &e, y0, y0);
-        } else {
-          for (row = first; row < end; row++, from += image_row) {
-            int8_t *y0 = y + row * y_row + o;
-            run_row(blocks, a.chunks, from, a.out_w, step, &e, y0,
-                    row + half < a.out_h ? y0 + half * y_row : y0);
-          }
-        }
-        blocks += a.chunks;
+      rows->blocks = given.blocks;
+      rows->bytes = given.bytes;
+      for (o = 0; o < a.out_c; o += rows->outputs) {
+        rows->e.m = m + o;
+        rows->e.c = c + o;
+        rows->e.count = a.out_c - o < rows->outputs ? a.out_c - o : rows->outputs;
+        run_block(&a, rows, image, first, end, y + o);
+        rows->blocks += rows->blocks == NULL ? 0 : rows->chunks;
+        rows->bytes += rows->bytes == NULL ? 0 : 1;
       }
-      blocks -= (a.out_c + TERNC_LINES_OUTPUTS - 1) / TERNC_LINES_OUTPUTS * a.chunks;
     }
+    x += (size_t)a.in_h * a.in_w * a.in_c;
+    y += (size_t)a.out_h * a.out_w * a.out_c;
   }
+}
+
+void ternc_lines_run(const ternc_op *op, const ternc_lines_block *blocks) {
+  rows_t rows;
+  rows.run = run_sums;
+  rows.outputs = TERNC_LINES_OUTPUTS;
+  rows.chunks = ((const args_t *)op->args)->chunks;
+  rows.blocks = blocks;
+  rows.bytes = NULL;
+  run(op, &rows);
+}
+
+void ternc_lines_run_bytes(const ternc_op *op, const ternc_lines_bytes *blocks, uint32_t outputs) {
+  rows_t rows;
+  rows.run = run_bytes;
+  rows.outputs = outputs;
+  rows.chunks = 1;
+  rows.blocks = NULL;
+  rows.bytes = blocks;
+  run(op, &rows);
 }

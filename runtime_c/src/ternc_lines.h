@@ -21,6 +21,28 @@
 #define TERNC_STRAIGHT_LINE
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define TERNC_LINES_RARELY(condition) __builtin_expect(condition, 0)
+/* Hides where a number comes from: GCC would else extend each byte's sign before it is stored. */
+#define TERNC_LINES_OPAQUE(value) __asm__("" : "+r"(value))
+#else
+#define TERNC_LINES_RARELY(condition) (condition)
+#define TERNC_LINES_OPAQUE(value) ((void)0)
+#endif
+
+/* Requantizes a lane in the top half of a word; c holds -m/2, which takes its 0x8000 out again. */
+static inline int32_t ternc_lines_value(uint32_t lane, uint32_t m, uint32_t c, uint32_t shift) {
+  return (int32_t)((uint32_t)(((uint64_t)lane * m) >> 32) + c) >> shift;
+}
+
+static inline int32_t ternc_lines_clamp(int32_t v, int32_t lo, int32_t hi) {
+  if (TERNC_LINES_RARELY((uint32_t)v - (uint32_t)lo > (uint32_t)hi - (uint32_t)lo)) {
+    v = v < lo ? lo : hi;
+  }
+  TERNC_LINES_OPAQUE(v);
+  return v;
+}
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -30,10 +52,19 @@ extern "C" {
 typedef void (*ternc_lines_block)(const uint32_t *x, const uint32_t *end, uint32_t step,
                                   uint32_t *sums);
 
+/* The bytes of one block of outputs, where the window is so small that requantization costs more
+ * than the sums: of lane 0 at y0, of lane 1 at y1 (which may be y0: lane 0 is stored last), with the
+ * block's constants m and c. */
+typedef void (*ternc_lines_bytes)(const uint32_t *x, const uint32_t *end, uint32_t step, int8_t *y0,
+                                  int8_t *y1, const int32_t *m, const int32_t *c);
+
 ternc_status ternc_lines_check(const ternc_op *op);
 
 /* blocks[block*chunks + chunk] */
 void ternc_lines_run(const ternc_op *op, const ternc_lines_block *blocks);
+
+/* The same for blocks of `outputs` that store bytes; one chunk. */
+void ternc_lines_run_bytes(const ternc_op *op, const ternc_lines_bytes *blocks, uint32_t outputs);
 
 #ifdef __cplusplus
 }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ternc.backends.esp32.straight_line import OUTPUTS, clusters, emit_block
+from ternc.backends.esp32.straight_line import OUTPUTS, Requantized, clusters, emit_block
 
 SOURCES = Path(__file__).resolve().parents[2] / "runtime_c" / "src"
 
@@ -53,6 +53,21 @@ def test_sharing_saves_work() -> None:
     codes = ternary(OUTPUTS, 144, 0.5, 0)
     cost = sum(cluster.cost for cluster in clusters(codes))
     assert cost < 0.85 * np.count_nonzero(codes)
+
+
+def test_bounds_are_those_of_the_worst_activations() -> None:
+    """A test of a bound is left out only where no activations need it."""
+    codes = np.array([[1, -1, 0], [1, 1, 1], [0, 0, 0], [-1, -1, -1]], np.int8)
+    x = np.array(np.meshgrid(*[[-128, 0, 127]] * 3)).reshape(3, -1)
+    sums = codes.astype(np.int64) @ x
+    left_out = 0
+    for m, c, shift in ((2**25, 0, 9), (2**24, 40 << 9, 9), (2**23 - 2, -(9 << 9), 9)):
+        scale = Requantized(np.full(4, m), np.full(4, c), shift, -100, 100)
+        y = (sums * m + (c << 16)) >> (16 + shift)
+        expected = [(bool(row.min() < -100), bool(row.max() > 100)) for row in y]
+        assert scale.bounds(codes) == expected
+        left_out += sum(not test for tests in expected for test in tests)
+    assert 0 < left_out < 24
 
 
 @pytest.mark.parametrize(
