@@ -27,7 +27,7 @@ def broken(what: str, output: str) -> ToolError:
     lines = [line for line in output.splitlines() if line.strip()]
     return ToolError((Diagnostic(
         "TC0602", f"{what} failed", notes=tuple(lines[:8]) or ("it printed nothing",),
-        help="check that the program can be run and is made for RISC-V"),))
+        help="check that it can be run by itself, is current, and is made for RISC-V"),))
 
 
 def failed(message: str, help: str = "") -> EmulationError:

@@ -45,7 +45,10 @@ def version() -> str:
 
 def _unicorn() -> Any:
     """The package, whose types are not what it holds."""
-    return import_module("unicorn")
+    try:
+        return import_module("unicorn")
+    except Exception as error:  # it loads a library, which another system may have made
+        raise broken("unicorn", f"{type(error).__name__}: {error}") from None
 
 
 def run(image: Image, program: DeviceProgram, exchange: memory.Exchange, *, limit: int,

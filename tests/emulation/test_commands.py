@@ -185,6 +185,16 @@ class TestMissing:
         assert "cc" in text
 
     @needs_emulator
+    def test_a_package_that_fails(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(name: str) -> None:
+            raise ImportError("no lib")
+
+        monkeypatch.setattr(unicorn_core, "import_module", refuse)
+        assert "ImportError: no lib" in self.refused(capsys, code="TC0602")
+
+    @needs_emulator
     @needs_qemu
     def test_an_emulator_that_fails(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
