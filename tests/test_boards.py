@@ -50,6 +50,7 @@ def test_arithmetic(floats: dict[str, Board]) -> None:
     assert board.floats == ()
 
 
+@pytest.mark.slow
 def test_some_fit() -> None:
     found = {board.target: board.fits for board in boards(dense(inputs=8, outputs=60_000))}
     assert not found["esp32"]

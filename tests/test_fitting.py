@@ -34,6 +34,7 @@ def test_int8_makes_it_fit() -> None:
     assert abs(compiled.flash_bytes - int8.flash_bytes) < 1024
 
 
+@pytest.mark.slow
 def test_every_change_fits() -> None:
     limits: tuple[dict[str, int], ...] = (
         {"ram": 20_000}, {"flash": 6_000}, {"ram": 12_000, "flash": 8_000})
@@ -74,6 +75,7 @@ def test_nothing_makes_it_fit() -> None:
     assert found(ram=512) == []
 
 
+@pytest.mark.slow
 def test_other_hardware() -> None:
     """Where the user set no limit: external RAM, and the smallest chip that has the room."""
     model = dense(inputs=8, outputs=60_000)  # 240 KB of outputs

@@ -199,6 +199,7 @@ def test_without_a_fault_everything_passes() -> None:
     assert {fault.check for fault in FAULTS} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_fault_is_caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     report = fault.report(monkeypatch)

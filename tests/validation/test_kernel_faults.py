@@ -38,16 +38,16 @@ class KernelFault:
 
 
 FAULTS = [
-    KernelFault("a mean that truncates", "rounding", "avgpool_i8.c", "scale, args->c, args->shift",
-                "scale, args->c - (int32_t)(1u << (args->shift - 1)), args->shift", "avgpool_i8"),
+    KernelFault("a mean that truncates", "rounding", "avgpool.h", "args->c,",
+                "args->c - (int32_t)(1u << (args->shift - 1)),", "avgpool_i8"),
     KernelFault("a softmax that truncates", "rounding", "softmax_i8.c",
                 "(int64_t)((scaled + (sum << 15)) / (sum << 16))",
                 "(int64_t)(scaled / (sum << 16))", "softmax_i8"),
     KernelFault("a sum that rounds twice", "rounding", "add_i8.c",
                 "(int32_t)sum >> args->shift",
                 "((int32_t)sum + (1 << (args->shift - 1))) >> args->shift", "add_i8"),
-    KernelFault("a maximum of at least zero", "layer by layer", "maxpool_i8.c", "y[ch] = -128",
-                "y[ch] = 0", "maxpool_i8"),
+    KernelFault("a maximum of at least zero", "layer by layer", "maxpool_i8.c", "LOWEST -128",
+                "LOWEST 0", "maxpool_i8"),
     KernelFault("a table read one too far", "layer by layer", "lut_i8.c", "table[x[begin]]",
                 "table[(uint8_t)(x[begin] + 4)]", "lut_i8"),
     KernelFault("a tap of the wrong row", "layer by layer", "conv2d_i8_depthwise.c",
