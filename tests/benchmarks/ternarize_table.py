@@ -26,9 +26,11 @@ import numpy.typing as npt
 
 import ternc
 from ternc.quality import accuracy, sqnr
+from tests.models.synthetic import gestures
 from tests.shared_models import DATA, MODELS
 
 Array = npt.NDArray[Any]
+OWN = Path(__file__).parent.parent / "models"
 _CHECK = 1000  # unlabelled samples that mixed precision measures its choices on
 
 
@@ -45,10 +47,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model of ../shared, and its data for a number of samples to fit on and to test on."""
+    """A model, and its data for a number of samples to fit on and to test on."""
 
     name: str
     data: Callable[[int, int], Split]
+    folder: Path = MODELS
 
 
 def _parts(train: Array, test: Array, labels: Array, fit: int, count: int) -> Split:
@@ -121,6 +124,13 @@ def _log_mel(count: int, bands: int) -> Iterator[Array]:
         yield np.log(power @ bank + 1e-6)
 
 
+def _motion(fit: int, test: int) -> Split:
+    """Synthetic gestures of a seed that training has not seen, 32 steps of 3 axes."""
+    x, labels = gestures(fit + 2 * test, seed=9)
+    motion = x[:, :, ::2].transpose(0, 2, 1).copy()
+    return _parts(motion[:fit], motion[fit:], labels[fit:], fit, test)
+
+
 SUBJECTS = (
     Subject("test_mnist_pytorch", _mnist(1 / 255, 784)),
     Subject("mnist5x20_leaky_relu", _mnist(1 / 255, 1, 28, 28)),
@@ -131,6 +141,7 @@ SUBJECTS = (
     Subject("mlperf_tiny_pretrainedResnet", _cifar((0, 0, 0), 1.0, channels_first=False)),
     Subject("mlperf_tiny_kws_ref_model_float32", _spoken(49, 40, 10, 49, 10, 1)),
     Subject("mlperf_tiny_ad01_fp32", _spoken(5, 128, 128, 640)),
+    *(Subject(f"sequence_{cell}", _motion, OWN) for cell in ("lstm", "gru", "rnn")),
 )
 
 
@@ -138,7 +149,7 @@ def rows(
     subject: Subject, fit: int, test: int, only: list[str] | None = None
 ) -> Iterator[tuple[str, ...]]:
     """The model in every precision, or in those of `only` and float32."""
-    path, split = MODELS / f"{subject.name}.onnx", subject.data(fit, test)
+    path, split = subject.folder / f"{subject.name}.onnx", subject.data(fit, test)
     calibration = {"calibration_data": split.fit}
     chosen_by = {**calibration, "evaluation_data": split.check, "labels": split.check_labels}
     reference: list[Array] = []
