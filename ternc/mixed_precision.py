@@ -227,8 +227,8 @@ def _cannot_hold(search: Search, tried: Sequence[Choice], limit: float) -> Diagn
         "TC0208", f"no choice of ternary and int8 layers loses at most {limit:g} {unit}",
         notes=(f"nearest: {drop:.2f} {unit} with {len(nearest.ternary)} ternary layers "
                f"({nearest.price.flash_bytes:,} bytes), {drop - limit:.2f} too much",),
-        help=f"allow --max-drop {np.ceil(drop * 10) / 10:g}, keep layers in float32 "
-             "(--keep float32:NODE), or give more calibration samples")
+        help=f"allow --max-drop {np.ceil(drop * 10) / 10:g}, take --activations int16, keep "
+             "layers in float32 (--keep float32:NODE), or give more calibration samples")
 
 
 def _not_sure(search: Search, found: Choice, limit: float) -> Diagnostic:

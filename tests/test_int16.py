@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from ternc import compiler as ternc
 from ternc.compiled import CompiledModel
@@ -104,6 +105,23 @@ def test_random_layers(proto: onnx.ModelProto) -> None:
     assume(all(np.isfinite(v).all() and np.abs(v).max(initial=0) < 1e4 for v in ranges))
     compiled = ternc.compile(proto, "host", calibration_data=data, activations="int16",
                              check_fit=False)
+    for result in check_layers(compiled.model, data[:2]):
+        assert result.passed, result
+
+
+@SETTINGS
+@given(graphs(max_nodes=4), st.integers(0, 2**32 - 1))
+def test_random_mixtures(proto: onnx.ModelProto, seed: int) -> None:
+    """Any nodes may have int16 activations, and their neighbours int8 ones."""
+    data = list(random_feeds(input_specs(proto), 4, seed=2))
+    ranges = [v for feed in data for v in Oracle(proto).run(feed).values()]
+    assume(all(np.isfinite(v).all() and np.abs(v).max(initial=0) < 1e4 for v in ranges))
+    generator = np.random.default_rng(seed)
+    kept = {node.name: "int16" for node in proto.graph.node if generator.random() < 0.5}
+    try:
+        compiled = ternc.compile(proto, "host", calibration_data=data, keep=kept, check_fit=False)
+    except UsageError:  # a pass has folded a node that was named
+        assume(False)
     for result in check_layers(compiled.model, data[:2]):
         assert result.passed, result
 

@@ -127,6 +127,7 @@ def models() -> Iterator[onnx.ModelProto]:
         yield model(op, image, kernel_shape=[2, 2], strides=[2, 2])
     yield model("Slice", image, np.array([1, 1]), np.array([9, 9]), np.array([2, 3]))
     yield model("Pad", image, np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    yield model("Concat", many, inputs=2, axis=1)  # of other scales than the result's
     yield model("Gather", (64, 16), np.array([3, 1, 40, 7]), axis=0)
 
 

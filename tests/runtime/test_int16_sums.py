@@ -37,6 +37,10 @@ def test_long_rows_are_exact(form: str, n: int, value: int) -> None:
     if form == "i16" and n > 512:
         assert np.abs(sums).max() >= 2**31
     np.testing.assert_array_equal(_dense(layer, x, layer.output((1, 3))), layer.expected(sums))
+    g = Geometry(1, (1, 1), (1, 1), n, 3, 1, (1, 1))
+    tensors = {"x": x.reshape(1, 1, 1, n), "y": layer.output((1, 1, 1, 3)), **layer.tensors()}
+    got = call(f"conv2d_{form}", tensors, **g.numbers(), **layer.numbers())["y"]
+    np.testing.assert_array_equal(got.reshape(1, 3), layer.expected(sums))
 
 
 @pytest.mark.parametrize("form", ["i16", "i16_t2"])

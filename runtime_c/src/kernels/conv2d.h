@@ -40,28 +40,18 @@ static uint32_t MAC_FN(rows)(const ternc_op *op) {
   return pixels == 1 ? args->out_c : pixels;
 }
 
-/* The sum over the taps that meet the input; x is the group's first channel at the first tap. */
-static inline MAC_SUM MAC_FN(inside)(const MAC_FN(mac) *k, const MAC_FN(geometry) *g,
-                                     const MAC_X_TYPE *x, uint32_t o, uint32_t zero,
-                                     const ternc_conv_taps *h, const ternc_conv_taps *w) {
-  const uint32_t channels = g->group_in;
-  size_t at = (((size_t)o * g->h.kernel + h->k) * g->w.kernel + w->k) * channels;
-  MAC_SUM sum = 0;
-  uint32_t i, j;
-  for (i = 0; i < h->count; i++, at += g->w_row) {
-    const MAC_X_TYPE *row = x + i * g->row;
-    if (g->pixel == channels && g->w_pixel == channels) { /* neighbours in both: one long dot */
-      sum += MAC_FN(dot)(row, 1, k->w, at, 1, w->count * channels, zero);
-    } else if (channels == 1) { /* depthwise */
-      sum += MAC_FN(dot)(row, g->pixel, k->w, at, g->w_pixel, w->count, zero);
-    } else {
-      for (j = 0; j < w->count; j++) {
-        sum += MAC_FN(dot)(row + j * g->pixel, 1, k->w, at + j * g->w_pixel, 1, channels, zero);
-      }
-    }
-  }
-  return sum;
-}
+#define INSIDE_FN MAC_FN(inside)
+#define INSIDE_SUM MAC_SUM
+#define INSIDE_DOT(x, x_step, at, w_step, n) MAC_FN(dot)(x, x_step, k->w, at, w_step, n, zero)
+#include "conv2d_inside.h"
+
+#if MAC_X == MAC_I16
+/* The same where all taps together are at most a part: no sum leaves 32 bits. */
+#define INSIDE_FN MAC_FN(inside_part)
+#define INSIDE_SUM int32_t
+#define INSIDE_DOT(x, x_step, at, w_step, n) MAC_FN(part)(x, x_step, k->w, at, w_step, n)
+#include "conv2d_inside.h"
+#endif
 
 #if MAC_X == MAC_I8
 /* Sum of n weights less their zero point. */
@@ -106,11 +96,25 @@ static MAC_SUM MAC_FN(outside)(const MAC_FN(mac) *k, const MAC_FN(geometry) *g, 
 }
 #endif
 
+#if MAC_X == MAC_I16
+#define INSIDE forms[few]
+#else
+#define INSIDE MAC_FN(inside)
+#endif
 static void MAC_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
   const MAC_ARGS args = *(const MAC_ARGS *)op->args; /* a copy, which no store to y can change */
   const MAC_FN(mac) k = MAC_FN(bind)(op, &args);
   const int single = args.n * args.out_h * args.out_w == 1;
   const uint32_t first = single ? begin : 0, last = single ? end : args.out_c;
+#if MAC_X == MAC_I16
+  const uint64_t taps = (uint64_t)args.kernel_h * args.kernel_w * (args.in_c / args.groups);
+  /* Called through a pointer, so that neither is inlined: in one function, the inner loops would
+   * not have the registers that they need. */
+  MAC_SUM (*const forms[2])(const MAC_FN(mac) *, const MAC_FN(geometry) *, const MAC_X_TYPE *,
+                            uint32_t, uint32_t, const ternc_conv_taps *,
+                            const ternc_conv_taps *) = {MAC_FN(inside), MAC_FN(inside_part)};
+  const int few = taps <= MAC_PART && k.w_zero == NULL;
+#endif
   MAC_FN(geometry) g;
   uint32_t pixel, o;
   g.h = ternc_conv_axis_of(args.in_h, args.kernel_h, args.stride_h, args.dilation_h, args.pad_top,
@@ -141,7 +145,7 @@ static void MAC_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
       const uint32_t zero = MAC_FN(zero)(&k, o);
       MAC_SUM sum = 0;
       if (meets) {
-        sum = MAC_FN(inside)(&k, &g, x + o / g.group_out * (size_t)g.group_in, o, zero, &h, &w);
+        sum = INSIDE(&k, &g, x + o / g.group_out * (size_t)g.group_in, o, zero, &h, &w);
       }
 #if MAC_X == MAC_I8
       if (misses) sum += (uint32_t)args.x_zero * MAC_FN(outside)(&k, &g, o, zero, &h, &w);
@@ -151,4 +155,5 @@ static void MAC_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
   }
 }
 
+#undef INSIDE
 #include "mac_end.h"
