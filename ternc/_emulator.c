@@ -10,7 +10,7 @@
 /* uc_cb_hookcode_t, uc_cb_hookmem_t and uc_emu_stop of unicorn/unicorn.h (2.x); the handle is
  * opaque here, so that unicorn is needed neither to compile nor to import this. */
 typedef void (*block_hook)(void *, uint64_t, uint32_t, void *);
-typedef void (*read_hook)(void *, int, uint64_t, int, int64_t, void *);
+typedef void (*access_hook)(void *, int, uint64_t, int, int64_t, void *);
 typedef int (*stop_function)(void *);
 
 typedef struct {
@@ -21,7 +21,7 @@ typedef struct {
   int64_t *delta;      /* +1 where a block begins, -1 where it ends, halfwords + 1 entries */
   uint64_t next;       /* address after the last block */
   uint64_t instructions, limit;
-  uint64_t taken, code_misses, data_misses;
+  uint64_t taken, code_misses, data_misses, unaligned;
   uint64_t *tags;      /* of the cache, most recent way first; 0 is no line */
   unsigned int ways, line_shift;
   uint64_t sets;
@@ -76,6 +76,13 @@ static void on_read(void *engine, int type, uint64_t address, int size, int64_t 
   Counter *c = user;
   (void)engine, (void)type, (void)size, (void)value;
   c->data_misses += (uint64_t)misses(c, address >> c->line_shift);
+}
+
+static void on_access(void *engine, int type, uint64_t address, int size, int64_t value,
+                      void *user) {
+  Counter *c = user;
+  (void)engine, (void)type, (void)value;
+  if ((address & (uint64_t)(size - 1)) != 0) c->unaligned++; /* sizes are powers of two */
 }
 
 static PyObject *counter_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -149,7 +156,13 @@ static PyObject *counter_block_hook(Counter *c, void *unused) {
 }
 
 static PyObject *counter_read_hook(Counter *c, void *unused) {
-  const read_hook hook = on_read;
+  const access_hook hook = on_read;
+  (void)c, (void)unused;
+  return address_of(&hook, sizeof hook);
+}
+
+static PyObject *counter_access_hook(Counter *c, void *unused) {
+  const access_hook hook = on_access;
   (void)c, (void)unused;
   return address_of(&hook, sizeof hook);
 }
@@ -162,6 +175,11 @@ static PyObject *counter_address(Counter *c, void *unused) {
 static PyObject *counter_instructions(Counter *c, void *unused) {
   (void)unused;
   return PyLong_FromUnsignedLongLong(c->instructions);
+}
+
+static PyObject *counter_unaligned(Counter *c, void *unused) {
+  (void)unused;
+  return PyLong_FromUnsignedLongLong(c->unaligned);
 }
 
 static PyObject *counter_outside(Counter *c, void *unused) {
@@ -177,8 +195,11 @@ static PyMethodDef methods[] = {
 static PyGetSetDef properties[] = {
     {"block_hook", (getter)counter_block_hook, NULL, "Address of the function for blocks.", NULL},
     {"read_hook", (getter)counter_read_hook, NULL, "Address of the function for reads.", NULL},
+    {"access_hook", (getter)counter_access_hook, NULL, "Address of the function for alignment.",
+     NULL},
     {"address", (getter)counter_address, NULL, "What both take as user data.", NULL},
     {"instructions", (getter)counter_instructions, NULL, "Executed since the beginning.", NULL},
+    {"unaligned", (getter)counter_unaligned, NULL, "Accesses that were not aligned.", NULL},
     {"outside", (getter)counter_outside, NULL, "Whether it left the code.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 

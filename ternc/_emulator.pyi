@@ -24,12 +24,20 @@ class Counter:
         """Address of the function for UC_HOOK_MEM_READ."""
 
     @property
+    def access_hook(self) -> int:
+        """Address of a function for UC_HOOK_MEM_READ and _WRITE that looks at alignment."""
+
+    @property
     def address(self) -> int:
-        """What both functions take as user data; valid while this object is."""
+        """What the functions take as user data; valid while this object is."""
 
     @property
     def instructions(self) -> int:
         """Executed since the beginning."""
+
+    @property
+    def unaligned(self) -> int:
+        """Accesses to addresses that are no multiple of their size, where that was looked at."""
 
     @property
     def outside(self) -> bool:

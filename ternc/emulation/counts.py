@@ -39,10 +39,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Emulated:
-    """What an emulator found: the program's answer, and the counts of each sample."""
+    """What an emulator found: the program's answer, and the counts of each sample.
+
+    `unaligned` counts accesses to addresses that are no multiple of their size, None where nobody
+    looked.
+    """
 
     answer: Answer
     runs: tuple[Run, ...]
+    unaligned: int | None = None
 
 
 def total(parts: tuple[Counts, ...]) -> Counts:

@@ -52,25 +52,26 @@ def _unicorn() -> Any:
 
 
 def run(image: Image, program: DeviceProgram, exchange: memory.Exchange, *, limit: int,
-        cache: Cache) -> Emulated:
-    """Runs all samples of `exchange`.
+        cache: Cache, alignment: bool = False) -> Emulated:
+    """Runs all samples of `exchange`; with `alignment`, slower, looks at each access's address.
 
     Raises:
         ToolError: unicorn is not installed, or does not work.
         EmulationError: the program executed more than `limit` instructions, or left its memory.
     """
     check_installed()
-    return _Core(image, program, exchange, limit, cache).run()
+    return _Core(image, program, exchange, limit, cache, alignment).run()
 
 
 class _Core:
     """One machine."""
 
     def __init__(self, image: Image, program: DeviceProgram, exchange: memory.Exchange,
-                 limit: int, cache: Cache) -> None:
+                 limit: int, cache: Cache, alignment: bool) -> None:
         from ternc._emulator import Counter
 
         self._image, self._exchange, self._limit = image, exchange, limit
+        self._alignment = alignment
         self._unicorn = unicorn = _unicorn()
         # for hooks in C, which the Python interface has no way to set
         self._library = import_module("unicorn.unicorn_py3.unicorn").uclib
@@ -113,10 +114,13 @@ class _Core:
 
     def _hook(self) -> None:
         unicorn, counter = self._unicorn, self._counter
-        for kind, function, begin, end in (
-                (unicorn.UC_HOOK_BLOCK, counter.block_hook, 1, 0),  # everywhere
-                (unicorn.UC_HOOK_MEM_READ, counter.read_hook, memory.FLASH,
-                 memory.FLASH + memory.FLASH_BYTES - 1)):
+        hooks = [(unicorn.UC_HOOK_BLOCK, counter.block_hook, 1, 0),  # everywhere
+                 (unicorn.UC_HOOK_MEM_READ, counter.read_hook, memory.FLASH,
+                  memory.FLASH + memory.FLASH_BYTES - 1)]
+        if self._alignment:
+            hooks.append((unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE,
+                          counter.access_hook, 1, 0))
+        for kind, function, begin, end in hooks:
             handle = ctypes.c_size_t()
             status = self._library.uc_hook_add(
                 self._machine._uch, ctypes.byref(handle), kind, ctypes.c_void_p(function),
@@ -164,7 +168,8 @@ class _Core:
             raise failed(f"the program was stopped after {self._limit:,} instructions, "
                          f"{self._where()}", "a higher limit is --max-instructions N")
         data = bytes(self._machine.mem_read(memory.EXCHANGE, self._exchange.size))
-        return Emulated(self._exchange.unpack(data), tuple(self._runs))
+        return Emulated(self._exchange.unpack(data), tuple(self._runs),
+                        self._counter.unaligned if self._alignment else None)
 
     def _where(self) -> str:
         counter = import_module("unicorn.riscv_const").UC_RISCV_REG_PC
