@@ -76,8 +76,9 @@ def build(
         program, folded = lowered(Diagnostics(), rooms)
         host = None
         if optimize == "speed":
-            host = program
-            program, folded = lowered(Diagnostics(), rooms)
+            generating = _generating(rooms)
+            host, _ = lowered(Diagnostics(), generating)
+            program, folded = lowered(Diagnostics(), generating)
             add_native_code(program, symbol, rooms)
             plan_memory(host)
         plan = plan_memory(program)
@@ -85,6 +86,10 @@ def build(
             return Build(program, plan, folded, host if program.natives else None)
         allowance -= plan.arena_bytes - budget  # the order or the packing was worse than assumed
     return best
+
+
+def _generating(rooms: Callable[[str], Room]) -> Callable[[str], Room]:
+    return lambda layer: replace(rooms(layer), generates=True)
 
 
 def _budget(arena: int, optimize: Optimize, room: int) -> int:

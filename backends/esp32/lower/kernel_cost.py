@@ -44,10 +44,12 @@ class Room:
 
     `scratch` is what it may use beside its input and output; one that writes its output over its
     input (over a residual) may use `over_input` (`over_residual`) more, the bytes that it saves.
-    With `least` it is the kernel that takes the least, whatever it costs.
+    With `least` it is the kernel that takes the least, whatever it costs. Where `generates`, code
+    is generated for ternary convolutions, which does not add residuals.
     """
 
     scratch: int
     over_input: int = 0
     over_residual: int = 0
     least: bool = False
+    generates: bool = False

@@ -201,6 +201,10 @@ def _zero_tensor(ctx: Lowering, layer: Layer) -> dict[str, OperandValue]:
     return {"w_zero": stored}
 
 
+def _layer_name(layer: Layer) -> str:
+    return layer.node.name or layer.node.op_type
+
+
 def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool, spare: bool) -> Choice | None:
     """The fast form that the cost model prefers, or None for the plain kernel."""
     codes, zero = layer.weights.codes, layer.weights.zero
@@ -209,7 +213,7 @@ def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool, spare: bool) -> Ch
     if zero.any():
         return None
     return choose(layer.kernel, codes, layer.weights.is_ternary, layer.numbers, layer.macs,
-                  ctx.room(layer.node.name or layer.node.op_type), residual, spare)
+                  ctx.room(_layer_name(layer)), residual, spare)
 
 
 def _has_spare(constants: Requantization, bound: IntArray) -> bool:
@@ -230,7 +234,9 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     name = _weight_name(layer.node)
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
     epilogue = layer.epilogue
-    residual = following_residual(ctx, epilogue.value, q, layer.output_layout)
+    residual = None
+    if not (layer.weights.is_ternary and ctx.room(_layer_name(layer)).generates):
+        residual = following_residual(ctx, epilogue.value, q, layer.output_layout)
     choice = _fast_kernel(ctx, layer, residual is not None, _has_spare(constants, bound))
     if choice is None or choice.name not in ADDING:
         residual = None
