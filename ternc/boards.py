@@ -112,17 +112,18 @@ def _board(made: CompiledModel, chip: Target, ram: int | None, flash: int | None
 def print_boards(found: Sequence[Board], file: IO[str], *, markdown: bool = False) -> None:
     """A row for each chip, then on what the latencies stand."""
     from ternc.listing import print_table
+    from ternc.report import duration
 
     rows = []
     for board in found:
         if board.refused:
             rows.append([board.target, "no", "", "", "", board.refused])
             continue
-        time = "" if board.milliseconds is None else f"{board.milliseconds:.3g} ms"
         rows.append([
             board.target, "yes" if board.fits else "no",
             f"{board.flash_bytes:,} B ({_share(board.flash_bytes, board.flash_available)})",
-            f"{board.arena_bytes:,} B ({_share(board.arena_bytes, board.ram_available)})", time,
+            f"{board.arena_bytes:,} B ({_share(board.arena_bytes, board.ram_available)})",
+            duration(board.milliseconds),
             ", ".join(f"{count} {kind}" for kind, count in board.arithmetic)])
     print_table(file, ("target", "fits", "flash", "arena", "latency", "layers"), rows,
                 markdown=markdown)

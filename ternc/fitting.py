@@ -34,7 +34,9 @@ class Change:
     milliseconds: float | None
 
     def __str__(self) -> str:
-        time = "" if self.milliseconds is None else f", {self.milliseconds:.3g} ms (estimate)"
+        from ternc.report import duration
+
+        time = "" if self.milliseconds is None else f", {duration(self.milliseconds)} (estimate)"
         return (f"it fits with {self.words}: arena {self.arena_bytes:,} B, flash "
                 f"{self.flash_bytes:,} B{time}")
 

@@ -253,7 +253,8 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else ""
 
 
-def _latency(value: float | None) -> str:
+def duration(value: float | None) -> str:
+    """Milliseconds for people."""
     if value is None:
         return "unknown"
     return f"{value:.2f} ms" if value < 100 else f"{value:,.0f} ms"
@@ -281,7 +282,7 @@ def _summary(data: dict[str, Any]) -> list[tuple[str, str, str]]:
             bits = 8 * figures["bytes"] / figures["count"]
             rows.append((f"{kind} weights", f"{figures['count']:,}",
                          f"{_bytes(figures['bytes'])}, {bits:.2g} bits each"))
-    rows.append(("latency", _latency(data["latency_ms"]["value"]), data["latency_ms"]["basis"]))
+    rows.append(("latency", duration(data["latency_ms"]["value"]), data["latency_ms"]["basis"]))
     return rows
 
 
@@ -365,7 +366,7 @@ def header_comment(compiled: CompiledModel) -> list[str]:
         f"arena      {data['arena_bytes']:,} bytes (lower bound "
         f"{data['arena_lower_bound_bytes']:,})",
         f"MACs       {data['macs']:,}",
-        f"latency    {_latency(data['latency_ms']['value'])}: {data['latency_ms']['basis']}",
+        f"latency    {duration(data['latency_ms']['value'])}: {data['latency_ms']['basis']}",
         "",
     ]
     for layer in data["layers"]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from ternc import listing
 from ternc.boards import boards as every_board
 from ternc.compiler import compile as compile_model
+from ternc.report import duration
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -63,7 +64,7 @@ def boards() -> str:
         for board in (floats, integers):
             layers = ", ".join(f"{count} {kind}" for kind, count in board.arithmetic)
             cells += [f"{'fits' if board.fits else 'does not fit'}: {board.arena_bytes:,} B of "
-                      f"arena; {layers}", f"{board.milliseconds:.3g} ms"]
+                      f"arena; {layers}", duration(board.milliseconds)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

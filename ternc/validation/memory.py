@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ternc.report import short
+from ternc.report import duration, short
 from ternc.validation.checks import Check, Stage, Verdict, held
 from ternc.validation.limits import Limits
 
@@ -75,7 +75,7 @@ def latency(compiled: CompiledModel, limits: Limits) -> Check:
     said = "" if limit is None else f", limit {limit:g} ms"
     return Check("latency", held(limit is None or time.milliseconds <= limit,
                                  limited=limit is not None),
-                 f"{time.milliseconds:.3g} ms{said}; {time.basis}", time.milliseconds, limit)
+                 f"{duration(time.milliseconds)}{said}; {time.basis}", time.milliseconds, limit)
 
 
 def stack(compiled: CompiledModel, limits: Limits) -> Check:

@@ -28,7 +28,7 @@ def page(compiled: CompiledModel | None, report: Report | None = None) -> str:
     import ternc
 
     model, target = _subject(compiled, report)
-    parts = [_head(model), f"<h1>{name(model)} for {text(target)}</h1>",
+    parts = [_head(model), f'<h1><span class="name">{text(model)}</span> for {text(target)}</h1>',
              f'<p class="quiet">compiled by ternc {text(ternc.__version__)}</p>']
     if report is not None:
         parts.append(_verdict(report))

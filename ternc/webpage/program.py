@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ternc.backends.esp32.encode import encode
 from ternc.drawing.plan import plan_of
 from ternc.drawing.plan_svg import plan_svg
-from ternc.report import precision, short
+from ternc.report import duration, precision, short
 from ternc.webpage.elements import (
     Bar,
     Column,
@@ -42,7 +42,6 @@ def tiles(data: dict[str, Any]) -> str:
     """The figures that decide, each with what it is measured against."""
     available, latency = data["available"], data["latency_ms"]
     lower = data["arena_lower_bound_bytes"]
-    time = "unknown" if latency["value"] is None else f"{latency['value']:,.3g} ms"
     weights = [f"{figures['count']:,} {kind}" for kind, figures in data["weights"].items()
                if figures["count"]]
     bound = "as small as can be" if data["arena_bytes"] == lower else f"lower bound {size(lower)}"
@@ -53,7 +52,7 @@ def tiles(data: dict[str, Any]) -> str:
         _tile("Arena (RAM)", size(data["arena_bytes"]),
               f"{_of(data['arena_bytes'], available['ram_bytes'])}; {bound}",
               data["arena_bytes"] / available["ram_bytes"]),
-        _tile("One inference", time, _first_words(latency["basis"])),
+        _tile("One inference", duration(latency["value"]), _first_words(latency["basis"])),
         _tile("Multiply-accumulates", f"{data['macs']:,}", f"{data['layer_count']} instructions"),
         _tile("Weights", size(sum(w["bytes"] for w in data["weights"].values())),
               ", ".join(weights) or "none"),
@@ -68,7 +67,8 @@ def _of(part: float, whole: float) -> str:
 
 
 def _first_words(basis: str) -> str:
-    return basis.split(":")[0]
+    """Whether a time is an estimate, or of which measurement: the rest is said elsewhere."""
+    return basis.split(":")[0].split(" instructions on ")[0]
 
 
 def _tile(title: str, figure: str, said: str, share: float | None = None) -> str:
@@ -118,7 +118,8 @@ def layers(data: dict[str, Any]) -> str:
                *(Column(title, right=True) for title in (
                    "MACs", "instructions", "per MAC", "flash bytes", "scratch bytes"))]
     return section("Layers", paragraph(
-        f"Share of the machine instructions ({data['latency_ms']['basis']})."), time,
+        f"Share of the machine instructions ({_first_words(data['latency_ms']['basis'])})."), time,
+        paragraph(data["latency_ms"]["basis"], "quiet small"),
         f'<div class="wide">{table(columns, rows)}</div>')
 
 

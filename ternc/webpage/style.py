@@ -62,7 +62,7 @@ td {{ border-bottom: 1px solid var(--rule); padding: 5px 10px 5px 0; vertical-al
 .bar u {{ position: absolute; top: -2px; bottom: -2px; width: 2px; background: var(--bad); }}
 .chips {{ display: flex; flex-wrap: wrap; gap: 3px; margin: .5rem 0; }}
 .chip {{ padding: 2px 7px; border-radius: 4px; color: var(--chip); font-size: .78rem;
-  font-weight: 600; max-width: 16rem; overflow: hidden; text-overflow: ellipsis;
+  font-weight: 600; max-width: 22rem; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; }}
 .chip.ternary {{ background: var(--ternary); }} .chip.int8 {{ background: var(--int8); }}
 .chip.int16 {{ background: var(--int16); color: #0d1117; }}
@@ -83,7 +83,8 @@ td {{ border-bottom: 1px solid var(--rule); padding: 5px 10px 5px 0; vertical-al
 {STYLE}
 @media (prefers-color-scheme: dark) {{ {DARK} }}
 .plan {{ --on: var(--ground); }}
-@media (min-width: 641px) {{ .wide .name {{ white-space: nowrap; }} }}
+@media (min-width: 641px) {{ .wide td {{ white-space: nowrap; }}
+  .wide table {{ font-size: .87em; }} }}
 @media (max-width: 640px) {{
   body {{ padding: 14px 12px 40px; font-size: 14px; }}
   .bars {{ grid-template-columns: minmax(0, 8.5rem) minmax(40px, 1fr) max-content; }}
@@ -100,7 +101,7 @@ td {{ border-bottom: 1px solid var(--rule); padding: 5px 10px 5px 0; vertical-al
   :root {{ color-scheme: light; {_LIGHT} }}
   body {{ max-width: none; padding: 0; font-size: 10pt; }}
   h2 {{ break-after: avoid; }} tr, .tile, .bars, figure {{ break-inside: avoid; }}
-  .wide {{ overflow: visible; }} .wide > svg {{ min-width: 0; }}
+  .wide {{ overflow: visible; }} .wide td {{ white-space: normal !important; }} .wide > svg {{ min-width: 0; }}
   * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
 }}
 """
