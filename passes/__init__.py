@@ -26,6 +26,7 @@ from ternc.passes.import_matmul_nbits import ImportMatMulNBits
 from ternc.passes.import_qonnx import ImportQonnx
 from ternc.passes.infer_shapes import InferShapes
 from ternc.passes.normalise_dynamic import NormaliseDynamic
+from ternc.passes.quantize_behind_layout import QuantizeBehindLayout
 from ternc.passes.raise_opset import RaiseOpset
 from ternc.passes.raise_recurrence import RaiseRecurrence
 from ternc.passes.remove_channels import RemoveChannels
@@ -64,6 +65,7 @@ def front(
         CheckModel(diagnostics),
         FoldPad(folded),
         HoistLayout(),
+        QuantizeBehindLayout(),
         NormaliseDynamic(),
         FoldBatchNorm(folded),
         DetectTernary(diagnostics),

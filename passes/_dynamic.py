@@ -35,21 +35,24 @@ class Codes:
     high: int
 
 
-def match_result(value: ir.Value) -> Codes | None:
-    """The quantization that `value` is the result of, None when it is something else."""
+def match_result(value: ir.Value, *, transposed: bool = False) -> Codes | None:
+    """The quantization that `value` is the result of, None when it is something else.
+
+    With `transposed`, the maximum may be that of the whole tensor before a Transpose.
+    """
     node = _made_by(value, "Div", "Mul")
     if node is None:
         return None
     for place in (0, 1) if node.op_type == "Mul" else (0,):
         codes, scale = node.inputs[place], node.inputs[1 - place]
-        found = match_codes(codes) if codes is not None else None
+        found = match_codes(codes, transposed=transposed) if codes is not None else None
         # q / s undoes x * s, q * d undoes x / d
         if found is not None and found.scale is scale and found.divides == (node.op_type == "Mul"):
             return found
     return None
 
 
-def match_codes(value: ir.Value) -> Codes | None:
+def match_codes(value: ir.Value, *, transposed: bool = False) -> Codes | None:
     """The quantization whose codes q `value` is, None when it is something else."""
     low, high = -128.0, 127.0
     node = _made_by(value, "Clip")
@@ -69,6 +72,10 @@ def match_codes(value: ir.Value) -> Codes | None:
         if x is None or scale is None:
             continue
         found = _scale(x, scale, divides=scaling.op_type == "Div")
+        before = _made_by(x, "Transpose") if transposed else None
+        if found is None and before is not None and before.inputs[0] is not None:
+            found = _scale(before.inputs[0], scale, divides=scaling.op_type == "Div")
+            found = found if found is not None and found[0] == 1 else None
         if found is None:
             continue
         rows, form, levels, epsilon = found
@@ -121,7 +128,7 @@ def _absmax(x: ir.Value, value: ir.Value) -> tuple[int, float] | None:
                 node.op_type == "Max" or node.inputs[2] is not None)):
             return None
         epsilon, value = given, inner
-    reduce = _made_by(value, "ReduceMax")
+    reduce = _made_by(value, "ReduceMax", "GlobalMaxPool")
     absolute = _made_by(reduce.inputs[0], "Abs") if reduce is not None else None
     if reduce is None or absolute is None or absolute.inputs[0] is not x:
         return None
@@ -135,6 +142,8 @@ def _rows(reduce: ir.Node, shape: tuple[int, ...] | None) -> int | None:
         return None
     axes = constant(input_at(reduce, 1))
     rank = len(shape)
+    if reduce.op_type == "GlobalMaxPool":
+        axes = np.arange(2, rank)
     given = list(range(rank)) if axes is None else [int(a) % rank for a in np.ravel(axes)]
     reduced = {axis for axis in given if shape[axis] != 1}
     kept = [axis for axis in range(rank) if shape[axis] != 1 and axis not in reduced]

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
+from onnxscript.rewriter import RewriteRuleSet
+from onnxscript.rewriter.rules import common as rules
 
 from ternc.passes._fake_quant import Grid, constant_codes, quantize_dequantize
 from ternc.passes._graph import (
@@ -19,14 +21,17 @@ from ternc.passes._graph import (
     scalar,
 )
 
+# TensorFlow's clip_by_value
+_CLIPS = RewriteRuleSet([rules.min_max_rule, rules.max_min_rule])
+
 
 class ImportFakeQuant(ir.passes.InPlacePass):
     """Mul(Sub(Clip(Round(Add(Div(x, s), z)), low, high), z), s) → DQ(Clip(Q(x, s, z)), s, z).
 
     Applies when s, z, low and high are constants, low and high integers at most 16 bits apart,
     s positive; Add/Sub may be missing (z = 0), Div and Mul may be missing together (s = 1), Clip
-    may stand before Round, Div may be Mul by 1/s. A constant x becomes an integer initializer,
-    where s may vary along one axis.
+    may stand before Round or be Min and Max, Div may be Mul by 1/s. A constant x becomes an
+    integer initializer, where s may vary along one axis.
 
     Must not touch: a chain whose inside is read elsewhere or is a graph output, Round without
     Clip, a scale that is computed at run time (the dynamic quantization of BitLinear), an
@@ -38,7 +43,7 @@ class ImportFakeQuant(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Looks at every Round and grows the chain from there in both directions."""
-        modified = False
+        modified = _CLIPS.apply_to_model(model) > 0
         for node in list(model.graph):
             if node.domain == "" and node.op_type == "Round" and node.graph is model.graph:
                 chain = _Chain.around(node)

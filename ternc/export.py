@@ -40,10 +40,11 @@ def to_onnx(model: Any, example_inputs: Any = None) -> onnx.ModelProto:
     # A framework's object exists only where the framework is imported: no import is needed to
     # recognise it, and none is made for objects that are neither.
     torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
-    if torch is not None and isinstance(model, torch.nn.Module):
-        return _from_torch(model, example_inputs)
+    # first: on its torch backend a Keras model is a torch.nn.Module too
     if keras is not None and isinstance(model, keras.Model):
         return _from_keras(model, example_inputs)
+    if torch is not None and isinstance(model, torch.nn.Module):
+        return _from_torch(model, example_inputs)
     kind = type(model)
     help_ = f"give {_ACCEPTED}"
     if kind.__module__.split(".")[0] in ("tensorflow", "tf_keras"):
@@ -100,6 +101,7 @@ def _inference_mode(model: Any) -> Iterator[None]:
 
 def _from_keras(model: Any, example_inputs: Any) -> onnx.ModelProto:
     arguments = _keras_arguments(model, example_inputs)
+    _check_recurrent(model)
     with tempfile.TemporaryDirectory(prefix="ternc-") as folder, _exporting("Keras", "keras"):
         path = Path(folder) / "model.onnx"
         if arguments:
@@ -110,6 +112,23 @@ def _from_keras(model: Any, example_inputs: Any) -> onnx.ModelProto:
         proto = onnx.load(path)
     _fix_batch(proto)
     return proto
+
+
+def _check_recurrent(model: Any) -> None:
+    """Other backends than TensorFlow's write a recurrent layer out step by step.
+
+    Raises:
+        CompileError: TC0008, the model has such a layer on such a backend.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    if backend != "tensorflow" and recurrent:
+        raise CompileError((Diagnostic(
+            "TC0008", f"Keras on the backend {backend} cannot export {recurrent[0].name!r} "
+            f"({type(recurrent[0]).__name__}) as a recurrent layer",
+            help="save the model, and load it with KERAS_BACKEND=tensorflow to export it"),))
 
 
 def _keras_arguments(model: Any, example_inputs: Any) -> tuple[Any, ...]:

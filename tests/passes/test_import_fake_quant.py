@@ -24,6 +24,7 @@ def _constants(scale: object = 0.25, low: float = -7, high: float = 7, zero: flo
     "a = Div(x, s) b = Clip(a, l, h) c = Round(b) y = Mul(s, c)",
     "a = Mul(x, i) b = Round(a) c = Clip(b, l, h) y = Mul(c, s)",
     "a = Mul(x, i) b = Round(a) c = Clip(b, l, h) y = Div(c, i)",
+    "a = Mul(x, i) m = Min(a, h) c = Max(m, l) b = Round(c) y = Mul(b, s)",
     "b = Round(x) y = Clip(b, l, h)",
     "a = Div(x, s) d = Add(a, z) b = Round(d) c = Clip(b, l, h) e = Sub(c, z) y = Mul(e, s)",
     "a = Div(x, s) b = Round(a) d = Add(z, b) c = Clip(d, l, h) e = Sub(c, z) y = Mul(e, s)",

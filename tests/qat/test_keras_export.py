@@ -77,16 +77,22 @@ def trained(kind: str, **options: Any) -> tuple[Any, Floats]:
     return model, noise(3, *shape, seed=5)
 
 
-def check(model: Any, x: Floats, source: Any = None) -> list[str]:
+# Between two quantized layers a sum that lies at the border of two codes may fall to either.
+ONE_CODE = 0.02
+
+
+def check(
+    model: Any, x: Floats, source: Any = None, *, tolerance: float = 1e-5,
+) -> list[str]:
     """The instructions of the compiled model, which answers as the model does."""
     expected = model.predict(x, verbose=0)
     compiled = ternc.compile(model if source is None else source, target="esp32")
     (result,) = compiled.run(x).values()
-    assert np.abs(result - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert np.abs(result - expected).max() <= tolerance * np.abs(expected).max()
     used = [item.opcode.name for item in compiled.program.instructions]
     heavy = [name for name in used if name.startswith(HEAVY)]
     assert heavy
-    assert all(name.endswith("_t2") for name in heavy), used
+    assert all("_t2" in name for name in heavy), used
     kernels = sum(
         int(np.prod(getattr(layer.holder(), name).shape))
         for layer in model._flatten_layers() if isinstance(layer, qat.TernaryLayer)
@@ -111,14 +117,11 @@ class TestCompiles:
 
     @pytest.mark.parametrize("kind", ["large_dense", "conv2d", "lstm"])
     def test_static_activations(self, kind: str) -> None:
-        check(*trained(kind, activations="static"))
+        check(*trained(kind, activations="static"), tolerance=ONE_CODE)
 
     @pytest.mark.parametrize("kind", ["dense", "large_dense"])
     def test_dynamic_activations(self, kind: str) -> None:
         assert "absmax_i8" in check(*trained(kind, activations="dynamic"))
-
-    def test_dynamic_activations_per_token(self) -> None:
-        check(*trained("tokens", activations="dynamic"))
 
     @pytest.mark.parametrize("options", [{}, {"scheme": "optimal"}], ids=["default", "optimal"])
     @pytest.mark.parametrize("kind", ["large_dense", "separable"])
@@ -159,24 +162,17 @@ class TestCompiles:
         check(model, x)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="passes.import_fake_quant runs before Min and Max are joined to Clip: float form kept")
-def test_static_activations_become_integers() -> None:
-    model, x = trained("dense", activations="static")
-    assert "dense_i8_t2" in check(model, x)
+class TestIntegers:
+    """Activations of 8 bits reach the integer kernels through tf2onnx."""
 
+    def test_static(self) -> None:
+        assert any(name.startswith("dense_i8") for name in
+                   check(*trained("dense", activations="static")))
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="passes._dynamic does not see the pattern through the Reshape in front of a MatMul")
-def test_dynamic_activations_per_token_become_integers() -> None:
-    assert "absmax_i8" in check(*trained("tokens", activations="dynamic"))
-
-
-@pytest.mark.xfail(
-    strict=True,
-    reason="passes._dynamic does not see the pattern through the Transpose in front of a Conv")
-@pytest.mark.parametrize("kind", ["conv1d", "conv2d", "separable"])
-def test_dynamic_activations_of_convolutions(kind: str) -> None:
-    check(*trained(kind, activations="dynamic"))
+    @pytest.mark.parametrize("kind", ["tokens", "conv1d", "conv2d", "separable"])
+    def test_dynamic(self, kind: str) -> None:
+        tolerance = 1e-5 if kind == "tokens" else ONE_CODE
+        used = check(*trained(kind, activations="dynamic"), tolerance=tolerance)
+        assert "absmax_i8" in used
+        assert all(name.startswith(("dense_i8f", "conv2d_i8f")) for name in used
+                   if name.startswith(HEAVY))
