@@ -98,10 +98,13 @@ td {{ border-bottom: 1px solid var(--rule); padding: 5px 10px 5px 0; vertical-al
   table.plain td:nth-child(2) {{ font-weight: 600; }}
 }}
 @media print {{
+{STYLE}
   :root {{ color-scheme: light; {_LIGHT} }}
   body {{ max-width: none; padding: 0; font-size: 10pt; }}
   h2 {{ break-after: avoid; }} tr, .tile, .bars, figure {{ break-inside: avoid; }}
-  .wide {{ overflow: visible; }} .wide td {{ white-space: normal !important; }} .wide > svg {{ min-width: 0; }}
+  .wide {{ overflow: visible; }}
+  .wide td {{ white-space: normal !important; }}
+  .wide > svg {{ min-width: 0; }}
   * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
 }}
 """
