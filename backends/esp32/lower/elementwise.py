@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
 import onnx_ir as ir
 
-from ternc.backends.esp32.isa import RANK
+from ternc.backends.esp32.lower.broadcasting import binary_loops, periodic
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Quantization, Unsupported
+from ternc.backends.esp32.lower.elementwise_i16 import division, emit_affine, emit_arithmetic
 from ternc.backends.esp32.lower.forms import (
     Affine,
     Buffer,
@@ -18,20 +18,13 @@ from ternc.backends.esp32.lower.forms import (
     Form,
     Scaled,
     Table,
-    WideArray,
 )
-from ternc.backends.esp32.lower.layout import Layout, Shape, loops
+from ternc.backends.esp32.lower.layout import Shape
 from ternc.backends.esp32.lower.nodes import attr_float, operands, required_input
 from ternc.backends.esp32.lower.registry import operator
-from ternc.backends.esp32.lower.wide import (
-    BOUND,
-    is_wide,
-    requantize_wide,
-    widened,
-    widened_buffer,
-)
+from ternc.backends.esp32.lower.wide import is_wide, widened, widened_buffer
 from ternc.backends.esp32.program import DType
-from ternc.quantize import RequantizationError, requantize_constants
+from ternc.quantize import requantize_constants
 
 _OPS = {"Add": 0, "Sub": 1, "Mul": 2, "Div": 3, "Min": 4, "Max": 5, "Pow": 6, "PRelu": 7}
 _NUMPY: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
@@ -53,7 +46,7 @@ def lower_arithmetic(ctx: Lowering, node: ir.Node) -> None:
         _lower_float(ctx, node)
         return
     wide = is_wide(left, q) or is_wide(right)
-    emit = _emit_wide if wide else _emit_integer
+    emit = emit_arithmetic if wide else _emit_integer
     if not emit(ctx, node, left, right, epilogue, q):
         _lower_float(ctx, node)
 
@@ -88,8 +81,8 @@ def lower_prelu(ctx: Lowering, node: ir.Node) -> None:
         x = widened(ctx, node, x)
         layout, ratio = x.buffer.layout, x.scale / q.scale
         period = periodic(layout, ctx.shape(node.outputs[0]), [slope.astype(np.float64)])
-        _emit_affine_wide(ctx, node, x.buffer, epilogue.value, q, period[:3],
-                          np.full(period[1], ratio), np.zeros(period[1]), period[3][0] * ratio)
+        emit_affine(ctx, node, x.buffer, epilogue.value, q, period[:3],
+                    np.full(period[1], ratio), np.zeros(period[1]), period[3][0] * ratio)
         ctx.absorb(epilogue, node)
         return
     if isinstance(x, Scaled) and slope is not None and q is not None:
@@ -230,8 +223,8 @@ def quantize_affine(ctx: Lowering, node: ir.Node, lazy: Affine, value: ir.Value,
         # Of an int8 tensor the zero point is in the addend.
         source = lazy.buffer if lazy.is_wide else widened_buffer(ctx, node, lazy.buffer, 0)
         narrowed = replace(q, lo=q.bound(lazy.lo, q.lo), hi=q.bound(lazy.hi, q.hi))
-        _emit_affine_wide(ctx, node, source, value, narrowed, (outer, channels, inner),
-                          m / q.scale, b / q.scale)
+        emit_affine(ctx, node, source, value, narrowed, (outer, channels, inner),
+                    m / q.scale, b / q.scale)
         return
     constants = requantize_constants(m / q.scale, b / q.scale + q.zero, np.full(channels, 128))
     output = ctx.new(value.name or "y", DType.I8, layout, q.offset)
@@ -250,50 +243,6 @@ def quantize_affine(ctx: Lowering, node: ir.Node, lazy: Affine, value: ir.Value,
         hi=q.bound(lazy.hi, q.hi),
     )
     ctx.bind(value, output)
-
-
-def _emit_affine_wide(
-    ctx: Lowering, node: ir.Node, x: Buffer, value: ir.Value, q: Quantization,
-    sizes: tuple[int, int, int], multiplier: WideArray, addend: WideArray,
-    negative: WideArray | None = None,
-) -> None:
-    """One affine_i16: per channel, x times `multiplier` (below 0: times `negative`) + `addend`."""
-    outer, channels, inner = sizes
-    both = multiplier if negative is None else np.concatenate([multiplier, negative])
-    constants = requantize_wide(
-        both, np.resize(addend, both.size) + q.zero, np.full(both.size, BOUND), q)
-    output = ctx.new(value.name or "y", q.dtype, x.layout, q.offset)
-    ctx.emit(
-        "affine_i16", node, x=x.tensor, y=output.tensor,
-        m=ctx.data(f"{node.name}:m", constants.m[:channels], DType.I32),
-        n=None if negative is None else ctx.data(
-            f"{node.name}:n", constants.m[channels:], DType.I32),
-        c=ctx.data(f"{node.name}:c", constants.c[:channels], DType.I32), outer=outer,
-        channels=channels, inner=inner, shift=int(constants.shift), lo=q.lo, hi=q.hi)
-    ctx.bind(value, output)
-
-
-def periodic(layout: Layout, shape: Shape, arrays: list[WideArray]) -> tuple[
-        int, int, int, list[WideArray]]:
-    """(outer, channels, inner) of the physical order so that each array is one vector of channels.
-
-    The arrays broadcast to `shape`; channels cover the physically contiguous run of atoms along
-    which any of them varies.
-    """
-    full = [a.reshape((1,) * (len(shape) - a.ndim) + a.shape) for a in arrays]
-    varying = {axis for a in full for axis, dim in enumerate(a.shape) if dim != 1}
-    places = [i for i, atom in enumerate(layout.order)
-              if any(atom in layout.axis_atoms(axis) for axis in varying)]
-    sizes = layout.physical_shape
-    if not places:
-        return 1, 1, prod(shape), [a.reshape(1) for a in full]
-    first, last = places[0], places[-1] + 1
-    outer, channels, inner = prod(sizes[:first]), prod(sizes[first:last]), prod(sizes[last:])
-    vectors = [
-        layout.to_physical(np.broadcast_to(a, shape)).reshape(outer, channels, inner)[0, :, 0]
-        for a in full
-    ]
-    return outer, channels, inner, vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +272,7 @@ def weighted_sum(a: Scaled, b: Scaled, q: Quantization, sign: int = 1) -> Weight
 def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: Epilogue,
                   q: Quantization) -> bool:
     shape = ctx.shape(node.outputs[0])
-    nest, layout, (x, y) = _binary_loops(ctx, node, [a.buffer, b.buffer], shape)
+    nest, layout, (x, y) = binary_loops(ctx, node, [a.buffer, b.buffer], shape)
     output = ctx.new(epilogue.value.name or "y", DType.I8, layout, q.offset)
     numbers = {**nest, "lo": q.lo, "hi": q.hi}
     if node.op_type in ("Add", "Sub"):
@@ -342,95 +291,20 @@ def _emit_integer(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: 
                  a_zero=a.zero, b_zero=b.zero, m=int(constants.m[0]), c=int(constants.c[0]),
                  shift=int(constants.shift))
     else:
-        division = _division(a, b, q)
-        if division is None:
+        quotient = division(a, b, q)
+        if quotient is None:
             return False
         ctx.emit("div_i8", node, a=x.tensor, b=y.tensor, y=output.tensor, **numbers,
-                 a_zero=a.zero, b_zero=b.zero, m=division[0], zero=q.zero, shift=division[1])
+                 a_zero=a.zero, b_zero=b.zero, m=quotient[0], zero=q.zero, shift=quotient[1])
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, node)
     return True
-
-
-def _emit_wide(ctx: Lowering, node: ir.Node, a: Scaled, b: Scaled, epilogue: Epilogue,
-               q: Quantization) -> bool:
-    """The same of int16 tensors."""
-    shape = ctx.shape(node.outputs[0])
-    numbers: dict[str, int] = {"lo": q.lo, "hi": q.hi}
-    if node.op_type in ("Add", "Sub"):
-        sign = -1.0 if node.op_type == "Sub" else 1.0
-        try:
-            found = requantize_wide(
-                [a.scale / q.scale, sign * b.scale / q.scale], [q.zero] * 2, [BOUND] * 2, q)
-        except RequantizationError:
-            return False
-        # Both multipliers are off by up to 1, the products by 2^15: 2^-shift of a step in all.
-        if found.shift < 2:
-            return False
-        numbers |= {"ma": int(found.m[0]), "mb": int(found.m[1]), "c": int(found.c[0])}
-        name, numbers["shift"] = "add_i16", int(found.shift)
-    elif node.op_type == "Mul":
-        found = requantize_wide([a.scale * b.scale / q.scale], [q.zero], [BOUND**2], q)
-        numbers |= {"m": int(found.m[0]), "c": int(found.c[0]), "shift": int(found.shift)}
-        name = "mul_i16"
-    else:
-        division = _division(a, b, q)
-        if division is None:
-            return False
-        numbers |= {"m": division[0], "zero": q.zero, "shift": division[1]}
-        name = "div_i16"
-    buffers = [widened(ctx, node, form).buffer for form in (a, b)]
-    nest, layout, (x, y) = _binary_loops(ctx, node, buffers, shape)
-    output = ctx.new(epilogue.value.name or "y", q.dtype, layout, q.offset)
-    ctx.emit(name, node, a=x.tensor, b=y.tensor, y=output.tensor, **nest, **numbers)
-    ctx.bind(epilogue.value, output)
-    ctx.absorb(epilogue, node)
-    return True
-
-
-def _division(a: Scaled, b: Scaled, q: Quantization) -> tuple[int, int] | None:
-    """Multiplier and shift of a quotient, or None where the multiplier would not fit."""
-    ratio = a.scale / (b.scale * q.scale)
-    shift = 0
-    while ratio * 2**shift < 2**28 and shift < 30:
-        shift += 1
-    return None if ratio * 2**shift >= 2**31 else (round(ratio * 2**shift), shift)
-
-
-def _binary_loops(ctx: Lowering, node: ir.Node, buffers: list[Buffer], shape: Shape) -> tuple[
-        dict[str, int], Layout, list[Buffer]]:
-    """Loop operands for two buffers that broadcast to `shape`, the result's layout, buffers."""
-    full = [buffer for buffer in buffers if buffer.layout.shape == shape]
-    layout = full[0].layout if full else Layout.row_major(shape)
-    if len(full) == 2 and full[0].layout.is_row_major and not full[1].layout.is_row_major:
-        layout = full[1].layout
-
-    def nest_of(target: Layout) -> dict[str, int] | None:
-        ranked = [b.layout.with_rank(len(shape)) for b in buffers]
-        nest = loops(shape, [*ranked, target], 2)
-        padded = None if nest is None else nest.padded(RANK)
-        if padded is None:
-            return None
-        return {
-            **{f"d{i}": d for i, d in enumerate(padded.dims)},
-            **{f"as{i}": s for i, s in enumerate(padded.strides[0])},
-            **{f"bs{i}": s for i, s in enumerate(padded.strides[1])},
-        }
-
-    found = nest_of(layout)
-    if found is None:
-        layout = Layout.row_major(shape)
-        buffers = [ctx.row_major(buffer, node) for buffer in buffers]
-        found = nest_of(layout)
-    if found is None:
-        raise Unsupported(f"broadcasting over more than {RANK} dimensions")
-    return found, layout, buffers
 
 
 def emit_binary(ctx: Lowering, node: ir.Node, op: int, a: Buffer, b: Buffer, shape: Shape,
                 name: str, lo: float = -np.inf, hi: float = np.inf) -> Buffer:
     """One float32 elementwise instruction."""
-    nest, layout, (a, b) = _binary_loops(ctx, node, [a, b], shape)
+    nest, layout, (a, b) = binary_loops(ctx, node, [a, b], shape)
     output = ctx.new(name, DType.F32, layout)
     ctx.emit(
         "binary_f32", node, a=a.tensor, b=b.tensor, y=output.tensor, op=op, lo=lo, hi=hi, **nest
