@@ -200,6 +200,25 @@ class TestBuilds:
             assert done.returncode == 0, done.stdout + done.stderr
         assert (tmp_path / "libternc.a").exists()
 
+    def test_component_overrides_the_optimization_of_esp_idf(self, tmp_path: Path) -> None:
+        """A stand-in for ESP-IDF, whose projects are compiled with -Og unless told otherwise."""
+        if shutil.which("cmake") is None:
+            pytest.skip("needs cmake (Debian package cmake)")
+        (tmp_path / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.16)\nproject(application C)\n"
+            "set(ESP_PLATFORM 1)\nmacro(idf_component_register)\n"
+            "  add_library(component STATIC ${TERNC_SOURCES})\n"
+            "  set(COMPONENT_LIB component)\nendmacro()\n"
+            f"include({(RUNTIME / 'CMakeLists.txt').as_posix()})\n", encoding="utf-8")
+        subprocess.run(["cmake", "-S", ".", "-B", "build", "-DCMAKE_C_FLAGS=-Og",
+                        "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"], cwd=tmp_path, check=True)
+        commands = json.loads((tmp_path / "build" / "compile_commands.json").read_text())
+        assert commands
+        for item in commands:
+            options = item["command"].split()
+            assert options.index("-Og") < options.index("-O2")
+            assert "-ffp-contract=off" in options
+
     def test_wheel_and_sdist(self, tmp_path: Path) -> None:
         spec = find_spec("build")  # without an origin it is the folder that `pip install .` leaves
         if spec is None or spec.origin is None:
