@@ -126,34 +126,40 @@ float ternc_erff(float x) {
   return x < 0.0f ? -p : p;
 }
 
-/* Digit by digit in integers: 24 bits of the root and one to round by. Correctly rounded: the root
- * of a float is never half way between two floats. */
+/* Correctly rounded: by the instruction where the core has one, else digit by digit in integers, 24
+ * bits of the root and one to round by (the root of a float is never half way between two). */
 float ternc_sqrtf(float x) {
-  uint32_t bits = ternc_float_bits(x), digits, root = 0, rest = 0, i;
+#if defined(__riscv_flen)
+  float y;
+  if (x != x) return x; /* as the other form, and not the core's own NaN */
+  __asm__("fsqrt.s %0, %1" : "=f"(y) : "f"(x));
+  return y;
+#else
+  uint32_t rest = ternc_float_bits(x), root = 0, twice = 0, digit;
   int32_t e;
-  if (x != x || x == 0.0f || x == INFINITE) return x;
-  if (x < 0.0f) return NOT_A_NUMBER;
-  e = (int32_t)(bits >> 23) - 127;
-  digits = (bits & 0x007fffffu) | 0x00800000u;
+  if (rest << 1 == 0) return x;
+  if (rest >= 0x7f800000u) { /* infinite, not a number, or negative */
+    return rest == 0x7f800000u || rest << 1 > 0xff000000u ? x : NOT_A_NUMBER;
+  }
+  e = (int32_t)(rest >> 23) - 127;
   if (e == -127) { /* subnormal */
-    digits = bits;
-    for (e = -126; digits < 0x00800000u; e--) digits <<= 1;
+    for (e = -126; rest < 0x00800000u; e--) rest <<= 1;
   }
-  /* Two digits before the point: mantissa in [1, 4), even exponent. */
-  digits <<= (e & 1) != 0 ? 8 : 7;
-  e = (e & 1) != 0 ? (e - 1) / 2 : e / 2;
-  for (i = 0; i < 25; i++) {
-    const uint32_t trial = (root << 2) | 1u;
-    rest = (rest << 2) | (digits >> 30);
-    digits <<= 2;
-    root <<= 1;
-    if (rest >= trial) {
+  rest = ((rest & 0x007fffffu) | 0x00800000u) << 1;
+  if ((e & 1) != 0) rest <<= 1; /* mantissa in [1, 4), even exponent */
+  for (digit = 0x01000000u; digit != 0; digit >>= 1) {
+    const uint32_t trial = twice + digit;
+    if (trial <= rest) {
+      twice = trial + digit;
       rest -= trial;
-      root |= 1u;
+      root += digit;
     }
+    rest <<= 1;
   }
-  root = (root + 1) >> 1; /* a carry into the exponent is right as well */
-  return ternc_bits_float(((uint32_t)(e + 126) << 23) + root);
+  if (rest != 0) root += root & 1u;
+  /* A carry into the exponent is right as well. */
+  return ternc_bits_float((root >> 1) + (((uint32_t)(e >> 1) + 126u) << 23));
+#endif
 }
 
 /* 0: not an integer, 1: odd, 2: even; finite v. */
