@@ -1,116 +1,13 @@
 /* Deployed ternary layers on this machine: y = (x . W') * scale + bias, with W packed two bits to
  * a weight as ternc.quantize.pack_ternary does, each row beginning on a byte.
  *
- * The portable form and the AVX2 form add in different orders, so they agree to rounding only. */
+ * The forms (_ternary_rows.h) add in different orders, so they agree to rounding only. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <string.h>
 
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-#define TERNC_AVX2
-#include <immintrin.h>
-#endif
-
-/* Samples that one pass over a row serves. */
-#define SAMPLES 4
-
-/* One row times `count` samples, at most SAMPLES; sample i begins at x + i * columns. */
-typedef void (*row_fn)(const uint8_t *row, const float *x, size_t columns, int count, float *sums);
-
-/* The weight of each code; 11 does not occur in what pack_ternary writes. */
-static const float VALUE[4] = {0.0f, 1.0f, -1.0f, 0.0f};
-
-static float tail(const uint8_t *row, const float *x, size_t from, size_t columns) {
-  float sum = 0.0f;
-  size_t i;
-  for (i = from; i < columns; i++) sum += VALUE[(row[i / 4] >> (6 - 2 * (i % 4))) & 3] * x[i];
-  return sum;
-}
-
-static void row_portable(const uint8_t *row, const float *x, size_t columns, int count,
-                         float *sums) {
-  const size_t whole = columns / 4;
-  int sample;
-  for (sample = 0; sample < count; sample++, x += columns) {
-    float sum0 = 0.0f, sum1 = 0.0f, sum2 = 0.0f, sum3 = 0.0f;
-    size_t i;
-    for (i = 0; i < whole; i++) {
-      const unsigned codes = row[i];
-      sum0 += VALUE[codes >> 6] * x[4 * i];
-      sum1 += VALUE[(codes >> 4) & 3] * x[4 * i + 1];
-      sum2 += VALUE[(codes >> 2) & 3] * x[4 * i + 2];
-      sum3 += VALUE[codes & 3] * x[4 * i + 3];
-    }
-    sums[sample] = (sum0 + sum1) + (sum2 + sum3) + tail(row, x, 4 * whole, columns);
-  }
-}
-
-#ifdef TERNC_AVX2
-#define AVX2 __attribute__((target("avx2,fma")))
-/* at -O2 a loop over an array of registers would put them into memory */
-#define UNROLL _Pragma("GCC unroll 4")
-
-AVX2 static float add_lanes(__m256 v) {
-  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
-}
-
-/* Sixteen weights from four bytes: the word goes to all lanes, each lane shifts its code down to
- * bits 0 and 1, and vpermilps, which reads just these, looks the weight up. */
-AVX2 static inline void row_some(const uint8_t *row, const float *x, size_t columns, int count,
-                                 float *sums) {
-  const __m256i first = _mm256_setr_epi32(6, 4, 2, 0, 14, 12, 10, 8);
-  const __m256i second = _mm256_setr_epi32(22, 20, 18, 16, 30, 28, 26, 24);
-  const __m256 table = _mm256_setr_ps(0, 1, -1, 0, 0, 1, -1, 0);
-  const size_t whole = columns & ~(size_t)15;
-  __m256 low[SAMPLES], high[SAMPLES];
-  size_t i;
-  int sample;
-  UNROLL
-  for (sample = 0; sample < count; sample++) low[sample] = high[sample] = _mm256_setzero_ps();
-  for (i = 0; i < whole; i += 16) {
-    int32_t word;
-    __m256i codes;
-    __m256 w0, w1;
-    memcpy(&word, row + i / 4, 4);
-    codes = _mm256_set1_epi32(word);
-    w0 = _mm256_permutevar_ps(table, _mm256_srlv_epi32(codes, first));
-    w1 = _mm256_permutevar_ps(table, _mm256_srlv_epi32(codes, second));
-    UNROLL
-    for (sample = 0; sample < count; sample++) {
-      const float *at = x + (size_t)sample * columns + i;
-      low[sample] = _mm256_fmadd_ps(w0, _mm256_loadu_ps(at), low[sample]);
-      high[sample] = _mm256_fmadd_ps(w1, _mm256_loadu_ps(at + 8), high[sample]);
-    }
-  }
-  UNROLL
-  for (sample = 0; sample < count; sample++) {
-    sums[sample] = add_lanes(_mm256_add_ps(low[sample], high[sample])) +
-                   tail(row, x + (size_t)sample * columns, whole, columns);
-  }
-}
-
-/* A constant count lets the compiler keep the accumulators in registers. */
-AVX2 static void row_avx2(const uint8_t *row, const float *x, size_t columns, int count,
-                          float *sums) {
-  switch (count) {
-    case 1: row_some(row, x, columns, 1, sums); break;
-    case 2: row_some(row, x, columns, 2, sums); break;
-    case 3: row_some(row, x, columns, 3, sums); break;
-    default: row_some(row, x, columns, SAMPLES, sums); break;
-  }
-}
-#endif
-
-static int has_avx2(void) {
-#ifdef TERNC_AVX2
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return 0;
-#endif
-}
+#include "_ternary_rows.h"
 
 /* What both functions take: buffers, and the rows to work on. */
 enum { PACKED, SCALE, OUTPUT, INPUT, BIAS, ARRAYS };
@@ -254,10 +151,7 @@ static PyObject *unpack(PyObject *module, PyObject *args) {
 
 static PyObject *linear(PyObject *module, PyObject *args) {
   (void)module;
-#ifdef TERNC_AVX2
-  if (has_avx2()) return linear_with(row_avx2, args);
-#endif
-  return linear_with(row_portable, args);
+  return linear_with(fastest_row(), args);
 }
 
 static PyObject *linear_portable(PyObject *module, PyObject *args) {
@@ -275,7 +169,9 @@ static PyMethodDef methods[] = {
     {"linear_portable", linear_portable, METH_VARARGS, "The same in portable C."},
     {NULL, NULL, 0, NULL}};
 
-static int execute(PyObject *module) { return PyModule_AddIntConstant(module, "avx2", has_avx2()); }
+static int execute(PyObject *module) {
+  return PyModule_AddIntConstant(module, "avx2", fastest_row() == row_avx2);
+}
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, (void *)execute}, {0, NULL}};
 

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.sizes [--json]
 
-Ternary dense layers of 64 to 4096 features, 3x3 and pointwise convolutions of 8 to 128 channels, with
-the kernels that the compiler chooses (with 40 KB of scratch), on emulated RV32IMC; outputs are compared with the host's,
-byte for byte. Needs the tools of tests/benchmarks/emulate.py.
+Ternary dense layers of 64 to 4096 features, 3x3 and pointwise convolutions of 8 to 128 channels,
+with the kernels that the compiler chooses (with 40 KB of scratch), on emulated RV32IMC; outputs
+equal the host's, byte for byte. Needs the tools of tests/benchmarks/emulate.py.
 """
 
 from __future__ import annotations
