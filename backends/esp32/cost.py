@@ -54,7 +54,7 @@ CPI: Final[Mapping[str, float]] = MappingProxyType({
 })
 XTENSA: Final[Mapping[str, float]] = MappingProxyType({
     "dense_i8_t2_lut": 1.08, "dense_i8_t2_lut5": 0.86, "conv2d_i8_t2_lut": 3.55,
-    "conv2d_i8_t2_taps": 3.22,
+    "conv2d_i8_t2_taps": 3.22, "conv2d_i8_t2_lists": 4.3,
     "conv2d_i8_blocked": 1.87, "dense_i8_blocked": 1.76, "conv2d_i8_depthwise": 2.21,
     "lstm_i8_t2_lut": 1.60, "gru_i8_t2_lut": 1.64, "rnn_i8_t2_lut": 1.55, "lstm_i8": 1.60,
 })

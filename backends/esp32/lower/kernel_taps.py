@@ -15,6 +15,7 @@ LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of th
 _SLOTS = 8  # of a word of the plane
 _STRIP = 16  # sums at a time
 _BATCH = 8  # strips at a time
+_BEHIND = 3  # words of the plane that are read for nothing
 _KINDS = 6  # of entries in a list
 
 
@@ -55,7 +56,7 @@ def _lists(codes: Array, numbers: Numbers) -> Choice:
         + (numbers[f"kernel_{across}"] - 1) * numbers[f"dilation_{across}"]
         + 1
     )
-    scratch = _SLOTS * (pitch * lines + 2 * size + 10) + 4 * _KINDS * size + 64 * _BATCH
+    scratch = _SLOTS * (pitch * lines + 2 * size + 9 + _BEHIND) + 4 * _KINDS * size + 64 * _BATCH
     groups = -(-outputs // _SLOTS)
     entries = packed.size - outputs
     pairs = int(np.count_nonzero(codes)) - entries

@@ -12,7 +12,7 @@
 
 typedef ternc_conv2d_i8_t2_lists_args list_args;
 
-enum { SLOTS = TERNC_TAP_SLOTS, TAPS = 128, BATCH = 8, CODES = TERNC_TAP_MINUS_MINUS + 1 };
+enum { SLOTS = TERNC_TAP_SLOTS, TAPS = 128, BATCH = 8, BEHIND = 3, CODES = TERNC_TAP_MINUS_MINUS + 1 };
 
 typedef struct {
   uint32_t in, out, kernel, stride, dilation, x_step, y_step; /* elements from one to the next */
@@ -61,8 +61,8 @@ static TERNC_NOINLINE list_plan plan_of(const list_args *a) {
   return p;
 }
 
-/* Scratch: the plane and a word that nobody needs, lists, what codes stand for, bytes. */
-static uint64_t plane_words(const list_plan *p) { return ((uint64_t)p->pitch * p->lines + 1) * SLOTS; }
+/* Scratch: the plane and words that are read for nothing, lists, what codes stand for, bytes. */
+static uint64_t plane_words(const list_plan *p) { return ((uint64_t)p->pitch * p->lines + BEHIND) * SLOTS; }
 
 static uint64_t scratch_words(const list_plan *p, uint32_t taps) {
   return plane_words(p) + SLOTS * (3 + 2 * (taps + 3)) + 4 * CODES * taps + BATCH * TERNC_TAP_LANE / 2;

@@ -161,39 +161,59 @@ static uint8_t ternc_tap_byte(const ternc_tap_strips *strips, const ternc_tap_ch
   return (uint8_t)ternc_clamp_rare(y, 0, (int32_t)strips->range);
 }
 
-static uint32_t ternc_tap_sum(const ternc_tap *tap, uint32_t sum, const uint32_t *words) {
+/* The sums of four neighbouring positions. */
+static TERNC_NOINLINE void ternc_tap_four(const ternc_tap *tap, uint32_t bias,
+                                          const uint32_t *words, uint32_t *sums) {
+  enum { NEXT = TERNC_TAP_SLOTS };
+  uint32_t a = bias, b = bias, c = bias, d = bias;
+#define FOUR(op)     \
+  a op w[0];         \
+  b op w[NEXT];      \
+  c op w[2 * NEXT];  \
+  d op w[3 * NEXT];
   for (; tap->target != TERNC_TAP_END; tap++) {
-    const uint32_t *const word = words + tap->offset / 4;
-    const uint32_t here = word[0], next = word[TERNC_TAP_SLOTS];
-    switch (tap->target) {
-      case TERNC_TAP_PLUS:
-      case TERNC_TAP_FIRST_PLUS: sum += here; break;
-      case TERNC_TAP_MINUS:
-      case TERNC_TAP_FIRST_MINUS: sum -= here; break;
-      case TERNC_TAP_PLUS_PLUS: sum += here + next; break;
-      case TERNC_TAP_PLUS_MINUS: sum += here - next; break;
-      case TERNC_TAP_MINUS_PLUS: sum += next - here; break;
-      default: sum -= here + next; break;
+    const uint32_t *w = words + tap->offset / 4;
+    const uint32_t kind = tap->target;
+    if (kind == TERNC_TAP_PLUS || kind == TERNC_TAP_FIRST_PLUS ||
+        kind == TERNC_TAP_PLUS_PLUS || kind == TERNC_TAP_PLUS_MINUS) {
+      FOUR(+=)
+    } else {
+      FOUR(-=)
+    }
+    if (kind < TERNC_TAP_PLUS_PLUS || kind > TERNC_TAP_MINUS_MINUS) continue;
+    w += NEXT;
+    if (kind == TERNC_TAP_PLUS_PLUS || kind == TERNC_TAP_MINUS_PLUS) {
+      FOUR(+=)
+    } else {
+      FOUR(-=)
     }
   }
-  return sum;
+#undef FOUR
+  sums[0] = a;
+  sums[1] = b;
+  sums[2] = c;
+  sums[3] = d;
 }
 
+/* Reads up to three positions behind the columns. */
 static void ternc_tap_run(const ternc_tap_strips *strips) {
   const uint32_t *base = strips->base;
   uint8_t *bytes = strips->bytes;
-  uint32_t s, j;
+  uint32_t s, i, j, sums[4];
   for (s = 0; s < strips->strips; s++, base += strips->base_step / 4, bytes += 2 * TERNC_TAP_LANE) {
     const uint32_t *list = strips->lists;
     uint8_t *to = bytes;
     for (; list != strips->end; to++) {
       const ternc_tap_channel *const channel = (const ternc_tap_channel *)(const void *)list;
       const ternc_tap *const taps = (const ternc_tap *)(const void *)(channel + 1), *tap = taps;
-      for (j = 0; j < strips->columns; j++) {
-        const uint32_t sum = ternc_tap_sum(taps, channel->bias, base + j * TERNC_TAP_SLOTS);
-        to[TERNC_TAP_SLOTS * j] = ternc_tap_byte(strips, channel, sum << 16);
-        to[TERNC_TAP_SLOTS * j + TERNC_TAP_LANE] =
-            ternc_tap_byte(strips, channel, sum & 0xffff0000u);
+      for (i = 0; i < strips->columns; i += 4) {
+        uint8_t *const four = to + TERNC_TAP_SLOTS * i;
+        ternc_tap_four(taps, channel->bias, base + i * TERNC_TAP_SLOTS, sums);
+        for (j = 0; j < 4 && i + j < strips->columns; j++) {
+          uint8_t *const byte = four + TERNC_TAP_SLOTS * j;
+          byte[0] = ternc_tap_byte(strips, channel, sums[j] << 16);
+          byte[TERNC_TAP_LANE] = ternc_tap_byte(strips, channel, sums[j] & 0xffff0000u);
+        }
       }
       while (tap->target != TERNC_TAP_END) tap++;
       list = (const uint32_t *)(const void *)(tap + 1);
