@@ -38,8 +38,8 @@ from ternc.qat.keras import Warmup, convert
 
 layers = keras.layers
 BATCH = 64
-# the first and the last layer have few weights and stay float
-FLOAT_LAYERS = ("first", "last")
+# the first convolution and the last layer have few weights and stay float
+FLOAT_LAYERS = {"convolutions": ("first", "last"), "gru": "last", "lstm": "last"}
 
 
 def data() -> tuple[Any, Any, Any, Any]:
@@ -66,6 +66,14 @@ def network() -> Any:
     return keras.Model(entrance, layers.Dense(10, name="last")(x))
 
 
+def recurrent(kind: str) -> Any:
+    """The rows of the image one after the other through a GRU or an LSTM, one dense layer."""
+    cells = {"gru": layers.GRU, "lstm": layers.LSTM}[kind](48, name="cells")
+    entrance = keras.Input((8, 8, 1))
+    x = cells(layers.Reshape((8, 8))(entrance))
+    return keras.Model(entrance, layers.Dense(10, name="last")(x))
+
+
 def fit(model: Any, x: Any, y: Any, epochs: int, *, warm: bool) -> None:
     """Adam with a cosine schedule; with `warm`, ternary by and by in the first third."""
     steps = epochs * -(-len(x) // BATCH)
@@ -81,20 +89,23 @@ def accuracy(logits: Any, labels: Any) -> float:
     return 100 * float(np.mean(np.argmax(logits, 1) == labels))
 
 
-def run(seed: int, epochs: int, out: Path | None) -> dict[str, float]:
+def run(kind: str, seed: int, epochs: int, out: Path | None) -> dict[str, float]:
     """Accuracies of one seed; the compiled network is written to `out`."""
     x, y, x_test, y_test = data()
+    skip = FLOAT_LAYERS[kind]
+
+    def build() -> Any:
+        keras.utils.set_random_seed(seed)
+        return network() if kind == "convolutions" else recurrent(kind)
 
     def measured(model: Any) -> float:
         return accuracy(model.predict(x_test, verbose=0), y_test)
 
-    keras.utils.set_random_seed(seed)
-    plain = network()
+    plain = build()
     fit(plain, x, y, epochs, warm=False)
-    keras.utils.set_random_seed(seed)
-    ternary = convert(network(), "twn", skip=FLOAT_LAYERS, verbose=seed == 0)
+    ternary = convert(build(), "twn", skip=skip, verbose=seed == 0)
     fit(ternary, x, y, epochs, warm=True)
-    tuned = convert(plain, "twn", skip=FLOAT_LAYERS, verbose=False)
+    tuned = convert(plain, "twn", skip=skip, verbose=False)
     afterwards = measured(tuned)
     fit(tuned, x, y, epochs, warm=True)
 
@@ -113,12 +124,14 @@ def run(seed: int, epochs: int, out: Path | None) -> dict[str, float]:
 def main() -> None:
     """Prints the mean of all seeds, and how far they are apart."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--network", choices=tuple(FLOAT_LAYERS), default="convolutions")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="where the C header goes")
     arguments = parser.parse_args()
     begin = time.perf_counter()
-    results = [run(seed, arguments.epochs, arguments.out) for seed in range(arguments.seeds)]
+    results = [run(arguments.network, seed, arguments.epochs, arguments.out)
+               for seed in range(arguments.seeds)]
     for name in results[0]:
         values = [result[name] for result in results]
         print(f"{name}: {np.mean(values):.2f} (from {min(values):.2f} to {max(values):.2f})")
