@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -11,11 +13,13 @@ from ternc.compiler import compile as compile_model
 from ternc.layerwise import check_layers
 from ternc.oracle import Oracle
 from ternc.quality import sqnr
-from tests.shared_models import MODELS, feeds, needs_models
+from tests.shared_models import MODELS, feeds, model_id, needs_models, paths
 
 pytest.importorskip("ternc._engine", reason="the C runtime is not built: pip install -e .")
 
 CALIBRATION = 32
+# Round: quantization that is written out.
+_QUANTIZED = {"QuantizeLinear", "Quant", "BipolarQuant", "QLinearConv", "QLinearMatMul", "Round"}
 
 
 @needs_models
@@ -56,6 +60,20 @@ def test_gains_tens_of_decibels(name: str) -> None:
     assert gained["int16"][1] > gained["int8"][1] + 30
     assert gained["int16"][0] > gained["int8"][0] - 0.1
     assert gained["int16"][0] > sqnr(real, rounded) - 0.5
+
+
+@needs_models
+@pytest.mark.parametrize("path", paths(), ids=model_id)
+def test_whole_models_run_in_integers(path: Path) -> None:
+    proto = onnx.load(path)
+    if {node.op_type for node in proto.graph.node} & _QUANTIZED:
+        pytest.skip("the model is quantized already")
+    data, _ = feeds(path, proto, 8)
+    compiled = compile_model(path, "host", calibration_data=data, activations="int16",
+                             check_fit=False)
+    assert compiled.float_instructions() == 0
+    for result in check_layers(compiled.model, data[:1]):
+        assert result.worst <= 1, result
 
 
 def serialized(model: object) -> bytes:
