@@ -12,7 +12,8 @@ from tests.programs import dense
 
 def test_factors_are_of_instructions_that_exist() -> None:
     assert set(cost.XTENSA) <= set(BY_NAME)
-    assert all(factor >= 1 for factor in cost.XTENSA.values())
+    # Below 1: look-up by five, whose address the core forms in one instruction.
+    assert [n for n, factor in cost.XTENSA.items() if factor < 1] == ["dense_i8_t2_lut5"]
 
 
 @pytest.mark.parametrize("target", ["esp32", "esp32s2", "esp32s3"])
