@@ -133,9 +133,15 @@ def _check_combination(
             problems.error(
                 "TC0403", f"{precision.activations} activations have no kernel with float32 "
                 "weights", help="use --weights int8, or leave --activations out")
-    elif precision.kept("int16") and not (data and precision.activations == "auto"):
+    elif precision.kept("int16") and not data:
         problems.error("TC0403", "a layer with int16 activations needs calibration data",
                        help=calibrate)
+    elif precision.kept("int16") and (
+            precision.activations != "auto" or precision.weights == "float32"):
+        what = "weights" if precision.weights == "float32" else "activations"
+        value = precision.weights if what == "weights" else precision.activations
+        problems.error("TC0403", f"--keep int16 contradicts --{what} {value}",
+                       help=f"leave --{what} out: the other layers become int8")
     if quantized and (precision.activations in ("float32", "int16") or precision.kept("int16")):
         problems.error(
             "TC0403", "the model is quantized (it has QuantizeLinear): it runs as it says",

@@ -186,6 +186,13 @@ def test_needs_data() -> None:
         ternc.compile(small(), "host", keep={"conv": "int16"})
 
 
+@pytest.mark.parametrize("options", [{"weights": "float32"}, {"activations": "float32"}])
+def test_a_kept_layer_contradicts_float_options(options: Any) -> None:
+    with pytest.raises(UsageError, match="--keep int16 contradicts --"):
+        ternc.compile(small(), "host", calibration_data=samples(small()), keep={"conv": "int16"},
+                      **options)
+
+
 def test_a_quantized_model_runs_as_it_says() -> None:
     with pytest.raises(UsageError, match="it runs as it says"):
         ternc.compile(imported(np.int16(0)), "host", activations="int16")
