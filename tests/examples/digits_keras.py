@@ -15,6 +15,10 @@ Keras 3.15.1 on TensorFlow 2.21, one thread of an x86-64 CPU, 125 s for all):
     ternary, from the float network   98.52 % (98.33 to 98.89)
     compiled program                  97.96 % (96.67 to 98.61), of the network trained ternary
     flash 6,384 bytes, arena 12,288 bytes
+
+With `--network gru`, which reads an image row by row: float 97.96 % (97.22 to 99.17), ternarized
+after training 93.98 %, ternary 98.52 % (98.06 to 99.17), ternary from the float network 99.17 %
+(98.89 to 99.44), compiled program as ternary; flash 6,560 bytes, arena 1,216 bytes.
 """
 
 from __future__ import annotations
