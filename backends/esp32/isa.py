@@ -310,8 +310,8 @@ OPCODES: tuple[Opcode, ...] = (
            "y = requant(x w^T); w [out/slab][tile][slab][block]: a byte selects a sum of 4"
            " activations"),
     Opcode(0x81, "conv2d_i8_t2_lut",
-           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u split:u chunk:u "
-                     f"x_zero:j {_REQUANT} {_RESIDUAL}"),
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u rows:u split:u "
+                     f"chunk:u x_zero:j {_REQUANT} {_RESIDUAL}"),
            "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum "
            "of `group` channels; residual as in conv2d_i8_blocked",
            aliases=(("x", "y"), ("r", "y"))),  # x: pixels of one row only

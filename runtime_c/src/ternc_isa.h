@@ -76,7 +76,7 @@
   X(0x70, absmax_i8, 1, 10, "ioouuffjju") \
   X(0x71, scale_rows_f32, 1, 9, "iiCouuuff") \
   X(0x80, dense_i8_t2_lut, 1, 14, "icccosuuuuuujj") \
-  X(0x81, conv2d_i8_t2_lut, 1, 39, "icccosuuuuuuuuuuuuujjuuuuuuujujjIjjjujj") \
+  X(0x81, conv2d_i8_t2_lut, 1, 40, "icccosuuuuuuuuuuuuujjuuuuuuuujujjIjjjujj") \
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
   X(0x83, conv2d_i8_blocked, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
@@ -1368,6 +1368,7 @@ typedef struct {
   uint32_t groups;
   uint32_t group;
   uint32_t columns;
+  uint32_t rows;
   uint32_t split;
   uint32_t chunk;
   int32_t x_zero;

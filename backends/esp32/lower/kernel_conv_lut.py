@@ -13,7 +13,7 @@ from ternc.backends.esp32.program import DType
 
 _ENTRIES = {3: 13, 4: 40}
 _MOST = 16  # columns that are summed at a time
-_SUMS = 4 * _MOST + 2 * _MOST  # words of scratch for sums
+_SUMS = 8 * _MOST + 2 * _MOST  # words of scratch for sums
 _SMALL = 255  # limit of kernel sizes, strides and dilations in the kernel
 
 
@@ -34,7 +34,10 @@ def conv_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
         split, chunk = chunks
         packed = pack_conv_lut(codes, group, split)
         for columns in widths(flat):
-            yield _candidate(packed, flat, group, columns, split, chunk)
+            yield _candidate(packed, flat, group, columns, 1, split, chunk)
+        height, width = lanes(flat)
+        if height > 1 and width > 4:  # 8 columns of two rows: as good as 16
+            yield _candidate(packed, flat, group, _MOST // 2, 2, split, chunk)
 
 
 def flattened(numbers: Numbers) -> dict[str, int]:
@@ -99,7 +102,8 @@ def lane_chunks(codes: Array, group: int) -> tuple[int, int] | None:
 
 
 def _candidate(
-    packed: Array, numbers: dict[str, int], group: int, columns: int, split: int, chunk: int
+    packed: Array, numbers: dict[str, int], group: int, columns: int, at_once: int, split: int,
+    chunk: int
 ) -> Choice:
     out, taps, groups = packed.shape
     entries = _ENTRIES[group]
@@ -109,10 +113,18 @@ def _candidate(
     reach = (kernel_w - 1) * dilation // stride
     slots = phases * (columns + columns % 2 + reach)
     span = (numbers["kernel_h"] - 1) * numbers["dilation_h"] + 1
-    scratch = span * slots * groups * entries + -(-groups * group // 4) + taps * split + _SUMS
+    ring = span + (at_once - 1) * numbers["stride_h"]
+    scratch = ring * slots * groups * entries + -(-groups * group // 4) + 2 * taps * split + _SUMS
     rows = (lane_h - 1) * min(numbers["stride_h"], span) + span  # of tables
     used = int(np.count_nonzero(packed))
     pieces = -(-taps * split // chunk)
+
+    def summed(wide: int) -> float:
+        """Instructions for the sums of `wide` columns, requantized."""
+        total = float(used * (9 + 2 * wide) + (packed.size - used) * 5)
+        total += out * (taps * split * 5 + 60 + pieces * (16 * wide + 120) * (pieces > 1))
+        return total + out * 8 * 2 * wide + taps * split * 12 + 100
+
     instructions = 0.0
     for first in range(0, lane_w, columns):
         count = min(columns, lane_w - first)
@@ -121,9 +133,10 @@ def _candidate(
         for at in range(0, count, _MOST):
             here = min(_MOST, count - at)
             here += here % 2
-            sums = used * (8 + 2 * here + (here != _MOST)) + (packed.size - used) * 5
-            sums += out * (taps * split * 4 + 60 + pieces * (16 * here + 120) * (pieces > 1))
-            instructions += lane_h * (sums + out * 8 * 2 * here + taps * split * 10 + 100)
+            if at_once == 2:
+                instructions += lane_h // 2 * summed(_MOST) + lane_h % 2 * summed(here)
+            else:
+                instructions += lane_h * summed(here)
     instructions *= numbers["n"]
     changed = {name: numbers[name] for name in ("n", "in_h", "in_w", "out_h", "out_w")}
     return Choice(
@@ -132,5 +145,6 @@ def _candidate(
         DType.U8,
         float(instructions),
         scratch,
-        {**changed, "group": group, "columns": columns, "split": split, "chunk": chunk},
+        {**changed, "group": group, "columns": columns, "rows": at_once, "split": split,
+         "chunk": chunk},
     )

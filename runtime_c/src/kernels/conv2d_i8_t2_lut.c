@@ -6,6 +6,7 @@
  * of table rows holds what the window needs: [group][column][entry], the input's columns sorted by
  * their phase (column modulo stride), so that neighbouring outputs read neighbouring columns.
  * Tables are built once and serve all output channels. Padding reads a pixel of zero points.
+ * Where a strip is 8 columns, two of its rows may be computed at a time (`rows`).
  *
  * A channel's weights are cut into runs (a tap's pattern groups, in `split` parts); `chunk` of them
  * are summed in 16-bit lanes, which the compiler has proved to suffice, then added up in 32 bits. */
@@ -21,7 +22,7 @@ typedef struct {
   uint32_t groups, run_groups; /* of a tap, of a run */
   uint32_t lane_h, lane_w, shift_h, shift_w; /* outputs of a lane; from lane 0 to lane 1 */
   uint32_t width, slots;       /* columns of one phase, of all */
-  uint32_t span;               /* rows that a window covers */
+  uint32_t span, ring;         /* rows that a window covers, that the ring has */
   uint32_t runs;
 } lut_plan;
 
@@ -40,6 +41,7 @@ static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
   p.width = ((a->columns + 1) & ~1u) + reach / a->stride_w;
   p.slots = phases * p.width;
   p.span = (a->kernel_h - 1) * a->dilation_h + 1;
+  p.ring = p.span + (a->rows - 1) * a->stride_h;
   p.runs = a->kernel_h * a->kernel_w * a->split;
   return p;
 }
@@ -47,10 +49,10 @@ static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
 #define SUMS (TERNC_LUT_COLUMNS * TERNC_LUT_CHANNELS)
 #define WIDE (2 * TERNC_LUT_COLUMNS)
 
-/* Scratch: the ring, a pixel of zero points, run offsets, lane sums, 32-bit sums. */
+/* Scratch: the ring, a pixel of zero points, places of runs, lane sums, 32-bit sums. */
 static uint64_t scratch_words(const lut_args *a, const lut_plan *p) {
-  const uint64_t ring = ternc_mul_sat((uint64_t)p->span * p->slots, (uint64_t)p->groups * p->entries);
-  const uint64_t rest = ((uint64_t)p->groups * a->group + 3) / 4 + (uint64_t)p->runs + SUMS + WIDE;
+  const uint64_t ring = ternc_mul_sat((uint64_t)p->ring * p->slots, (uint64_t)p->groups * p->entries);
+  const uint64_t rest = ((uint64_t)p->groups * a->group + 3) / 4 + 2 * (uint64_t)p->runs + SUMS + WIDE;
   return ring > UINT32_MAX ? ring : ring + rest;
 }
 
@@ -61,6 +63,7 @@ static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
   lut_plan p;
   if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
       (a->group != 3 && a->group != 4) || !ternc_is_dim(a->columns) ||
+      (a->rows != 1 && (a->rows != 2 || a->columns != TERNC_LUT_COLUMNS / 2)) ||
       !ternc_is_dim(a->split) || a->split > a->in_c || !ternc_is_dim(a->chunk) ||
       ((a->kernel_h | a->kernel_w | a->dilation_h | a->dilation_w | a->stride_h | a->stride_w) &
        ~255u) != 0) {
@@ -147,24 +150,31 @@ static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t v
   }
 }
 
-/* Which outputs a row of sums makes: `count` in lane 0, `count_1` of them also in lane 1. */
+/* Which outputs sums make: `count` in lane 0, `count_1` of them also in lane 1. */
+typedef struct {
+  int8_t *y; /* lane 0's first */
+  uint32_t from, count, count_1;
+} lut_line;
+
+/* The outputs of a block of columns, in one line or two. */
 typedef struct {
   ternc_lane_requant q;
-  int8_t *y; /* lane 0's first */
   size_t lane_1;
-  uint32_t count, count_1;
+  lut_line lines[2];
+  uint32_t count;
 } lut_outputs;
 
-/* Stores those of `channels` channels, from the bottom and the top halves of the sums, and steps
- * to the next channels. */
-static void store_lanes(const uint32_t *sums, uint32_t channels, lut_outputs *to) {
-  const uint32_t both = to->count_1, alone = to->count - both;
-  int8_t *const y = to->y, *const rest = y + both * to->q.step;
-  ternc_lane_store(&to->q, channels, sums, both, y, y + to->lane_1);
-  if (alone != 0) ternc_lane_store(&to->q, channels, sums + both, alone, rest, rest);
-  to->q.m += channels;
-  to->q.c += channels;
-  to->y += channels;
+/* Stores those of `channels` channels from `o` on, from the bottom and the top halves of the sums. */
+static void store_lanes(const uint32_t *sums, uint32_t o, uint32_t channels,
+                        const lut_outputs *to) {
+  const lut_line *line = to->lines, *const end = line + to->count;
+  for (; line != end; line++) {
+    const uint32_t both = line->count_1, alone = line->count - both;
+    int8_t *const y = line->y + o, *const rest = y + both * to->q.step;
+    const uint32_t *const from = sums + line->from;
+    ternc_lane_store(&to->q, o, channels, from, both, y, y + to->lane_1);
+    if (alone != 0) ternc_lane_store(&to->q, o, channels, from + both, alone, rest, rest);
+  }
 }
 
 static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, uint32_t columns) {
@@ -175,37 +185,36 @@ static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, uint32
   }
 }
 
-static TERNC_NOINLINE void store_wide(const ternc_lane_requant *q, const uint32_t *wide,
+static TERNC_NOINLINE void store_wide(const ternc_lane_requant *q, const uint32_t *wide, uint32_t o,
                                       uint32_t count, int8_t *y) {
-  for (; count > 0; count--, wide++, y += q->step) {
-    const int32_t v = ternc_requant32(*wide, *q->m, *q->c, q->shift, q->lo, q->hi);
+  const int32_t m = q->m[o], c = q->c[o];
+  for (y += o; count > 0; count--, wide++, y += q->step) {
+    const int32_t v = ternc_requant32(*wide, m, c, q->shift, q->lo, q->hi);
     *y = q->add == NULL ? (int8_t)v : ternc_residual_sum(q->add, v, q->r[y - q->y]);
   }
 }
 
 /* All output channels of up to 16 columns. */
 static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc_lut_rows *rows,
-                                   lut_outputs *to) {
+                                   const lut_outputs *to) {
   const lut_args *a = &job->a;
   const uint32_t total = job->p.runs, codes = total * rows->groups;
-  const uint32_t *const runs = rows->runs;
+  const ternc_lut_place *const runs = rows->runs;
   uint32_t *const sums = rows->sums, *const wide = sums + SUMS;
-  uint32_t left, i, done;
-  to->q.m = (const int32_t *)ternc_data(op, a->m);
-  to->q.c = (const int32_t *)ternc_data(op, a->c);
+  uint32_t o, i, done;
   rows->codes = (const uint8_t *)ternc_data(op, a->w);
   if (total <= a->chunk) {
     rows->runs_end = runs + total;
-    for (left = a->out_c; left > 0; left -= rows->channels) {
-      rows->channels = left < TERNC_LUT_CHANNELS ? left : TERNC_LUT_CHANNELS;
+    for (o = 0; o < a->out_c; o += rows->channels) {
+      rows->channels = a->out_c - o < TERNC_LUT_CHANNELS ? a->out_c - o : TERNC_LUT_CHANNELS;
       ternc_lut_sum(rows, a->group);
       rows->codes += codes * rows->channels;
-      store_lanes(sums, rows->channels, to);
+      store_lanes(sums, o, rows->channels, to);
     }
     return;
   }
   rows->channels = 1;
-  for (left = a->out_c; left > 0; left--) {
+  for (o = 0; o < a->out_c; o++) {
     for (i = 0; i < WIDE; i++) wide[i] = 0;
     for (done = 0; done < total; done += a->chunk) {
       const uint32_t here = total - done < a->chunk ? total - done : a->chunk;
@@ -215,74 +224,95 @@ static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc
       add_wide(wide, sums, rows->columns);
       rows->codes += here * rows->groups;
     }
-    store_wide(&to->q, wide, to->count, to->y);
-    store_wide(&to->q, wide + TERNC_LUT_COLUMNS, to->count_1, to->y + to->lane_1);
-    to->q.m++;
-    to->q.c++;
-    to->y++;
+    for (i = 0; i < to->count; i++) {
+      const lut_line *line = to->lines + i;
+      const uint32_t *const lane_1 = wide + TERNC_LUT_COLUMNS + line->from;
+      store_wide(&to->q, wide + line->from, o, line->count, line->y);
+      store_wide(&to->q, lane_1, o, line->count_1, line->y + to->lane_1);
+    }
   }
   rows->runs = runs;
 }
 
-/* Where the runs find their entries, for the window at row `v` and column `first` of the strip. */
-static void place_runs(const lut_job *job, uint32_t *runs, uint32_t v, uint32_t first) {
+/* Where the runs find their entries, for the window at row `v` and column `first` of the strip; the
+ * last 8 of 16 columns are `down` rows below the first or, where that is 0, beside them. */
+static void place_runs(const lut_job *job, ternc_lut_place *runs, uint32_t v, uint32_t first,
+                       uint32_t down, uint32_t all_beside) {
   const lut_args *a = &job->a;
   const lut_plan *p = &job->p;
-  const uint32_t part = p->run_groups * p->slots * p->entries;
+  const uint32_t part = p->run_groups * p->slots * p->entries, row_words = part * a->split;
+  const uint32_t beside = down == 0 ? TERNC_LUT_COLUMNS / 2 * p->entries : 0;
   uint32_t dy, dx, s;
   for (dy = 0; dy < a->kernel_h; dy++) {
-    const uint32_t row = (v + dy * a->dilation_h) % p->span * (part * a->split);
+    const uint32_t at = v + dy * a->dilation_h, row = at % p->ring * row_words;
+    const uint32_t gap = ternc_lut_gap((at + down) % p->ring * row_words - row + beside);
     for (dx = 0; dx < a->kernel_w; dx++) {
       const uint32_t column = dx * a->dilation_w;
       const uint32_t slot = column % a->stride_w * p->width + column / a->stride_w + first;
-      for (s = 0; s < a->split; s++) {
-        *runs++ = ternc_lut_run(job->table, row + slot * p->entries + s * part, p->entries);
+      const uint32_t at_tap = row + slot * p->entries;
+      for (s = 0; s < a->split; s++, runs++) {
+        runs->first = ternc_lut_run(job->table, at_tap + s * part, all_beside, p->entries);
+        runs->gap = gap;
       }
     }
   }
 }
 
-/* The strip of `count` columns from column `first` of the lanes. */
-static void strip(const lut_job *job, const ternc_op *op, uint32_t image, uint32_t first,
-                  uint32_t count, uint32_t *runs) {
+/* The outputs of lane row `r` at `count` columns from `first`. */
+TERNC_INLINE lut_line line_of(const lut_job *job, int8_t *y, uint32_t r, uint32_t first, uint32_t from,
+                        uint32_t count) {
   const lut_args *a = &job->a;
   const lut_plan *p = &job->p;
-  int8_t *y = (int8_t *)ternc_data(op, a->y);
+  const uint32_t end_1 = first + p->shift_w + count;
+  lut_line line;
+  line.y = y + ((size_t)r * a->out_w + first) * a->out_c;
+  line.from = from;
+  line.count = count;
+  line.count_1 = r + p->shift_h < a->out_h ? count : 0;
+  if (end_1 > a->out_w) line.count_1 -= end_1 - a->out_w; /* an odd one has no partner */
+  return line;
+}
+
+/* The strip of `count` columns from column `first` of the lanes; y: the image's outputs. */
+static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t first,
+                  uint32_t count, ternc_lut_place *runs) {
+  const lut_args *a = &job->a;
+  const lut_plan *p = &job->p;
   const size_t row_words = (size_t)p->groups * p->slots * p->entries;
   const uint32_t used = ((count + 1) & ~1u) + (a->kernel_w - 1) * a->dilation_w / a->stride_w;
-  uint32_t r, at, built = 0; /* rows below are in the ring, or no longer needed */
+  uint32_t r, at, two, built = 0; /* rows below are in the ring, or no longer needed */
   ternc_lut_rows rows;
   lut_outputs to;
+  to.q.m = (const int32_t *)ternc_data(op, a->m);
+  to.q.c = (const int32_t *)ternc_data(op, a->c);
   to.q.shift = a->shift;
   to.q.lo = a->lo;
   to.q.hi = a->hi;
   to.q.step = a->out_c;
   to.q.add = a->r == TERNC_NONE ? NULL : TERNC_RESIDUAL_OF(a);
   to.q.r = (const int8_t *)ternc_data(op, a->r);
-  to.q.y = y;
+  to.q.y = (int8_t *)ternc_data(op, a->y);
   to.lane_1 = ((size_t)p->shift_h * a->out_w + p->shift_w) * a->out_c;
   rows.runs = runs;
-  rows.sums = runs + p->runs;
+  rows.sums = (uint32_t *)(runs + p->runs);
   rows.table = job->table;
   rows.groups = p->run_groups;
   rows.step = p->slots * p->entries;
-  for (r = 0; r < p->lane_h; r++) {
+  for (r = 0; r < p->lane_h; r += 1 + two) {
     const uint32_t v = r * a->stride_h;
-    int8_t *line = y + (((size_t)image * a->out_h + r) * a->out_w + first) * a->out_c;
+    two = a->rows == 2 && r + 1 < p->lane_h; /* two rows of 8 columns */
     if (built < v) built = v;
-    for (; built < v + p->span; built++) {
-      build_row(job, job->table + built % p->span * row_words, built, first, used);
+    for (; built < v + p->span + two * a->stride_h; built++) {
+      build_row(job, job->table + built % p->ring * row_words, built, first, used);
     }
     for (at = 0; at < count; at += TERNC_LUT_COLUMNS) {
       const uint32_t here = count - at < TERNC_LUT_COLUMNS ? count - at : TERNC_LUT_COLUMNS;
-      const uint32_t end_1 = first + at + p->shift_w + here;
-      uint32_t here_1 = r + p->shift_h < a->out_h ? here : 0;
-      if (end_1 > a->out_w) here_1 -= end_1 - a->out_w; /* an odd one has no partner */
-      rows.columns = (here + 1) & ~1u;
-      place_runs(job, runs, v, at);
-      to.y = line + (size_t)at * a->out_c;
-      to.count = here;
-      to.count_1 = here_1;
+      rows.columns = two ? TERNC_LUT_COLUMNS : (here + 1) & ~1u;
+      rows.beside = !two && here == TERNC_LUT_COLUMNS;
+      place_runs(job, runs, v, at, two * a->stride_h, rows.beside);
+      to.count = 1 + two;
+      to.lines[0] = line_of(job, y, r, first + at, 0, here);
+      if (two) to.lines[1] = line_of(job, y, r + 1, first + at, TERNC_LUT_COLUMNS / 2, here);
       compute(job, op, &rows, &to);
     }
   }
@@ -290,25 +320,28 @@ static void strip(const lut_job *job, const ternc_op *op, uint32_t image, uint32
 
 static void run_conv2d_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t end) {
   lut_job job;
-  uint32_t image, first, i, *runs;
-  int8_t *zeros;
+  uint32_t image, first, i;
+  ternc_lut_place *runs;
+  int8_t *zeros, *y;
   const int8_t *x;
   job.a = *(const lut_args *)op->args; /* a copy, which no store to y can change */
   job.p = plan_of(&job.a);
   job.table = (uint32_t *)ternc_data(op, job.a.scratch);
-  zeros = (int8_t *)(job.table + (size_t)job.p.span * job.p.slots * job.p.groups * job.p.entries);
+  zeros = (int8_t *)(job.table + (size_t)job.p.ring * job.p.slots * job.p.groups * job.p.entries);
   for (i = 0; i < job.p.groups * job.a.group; i++) zeros[i] = (int8_t)job.a.x_zero;
   job.zeros = zeros;
-  runs = (uint32_t *)(void *)zeros + (job.p.groups * job.a.group + 3) / 4;
+  runs = (ternc_lut_place *)(void *)(zeros + ((job.p.groups * job.a.group + 3) & ~3u));
   x = (const int8_t *)ternc_data(op, job.a.x);
+  y = (int8_t *)ternc_data(op, job.a.y);
   (void)begin; /* the tables serve every output: the work does not divide */
   (void)end;
   for (image = 0; image < job.a.n; image++) {
     job.x = x + (size_t)image * job.a.in_h * job.a.in_w * job.a.in_c;
     for (first = 0; first < job.p.lane_w; first += job.a.columns) {
       const uint32_t left = job.p.lane_w - first;
-      strip(&job, op, image, first, left < job.a.columns ? left : job.a.columns, runs);
+      strip(&job, op, y, first, left < job.a.columns ? left : job.a.columns, runs);
     }
+    y += (size_t)job.a.out_h * job.a.out_w * job.a.out_c;
   }
 }
 

@@ -17,14 +17,15 @@ typedef struct {
 
 /* Lane 1 first, because it goes to lane 0's place where it has no output. */
 #define LANE_CONSTANTS(k)     \
-  const int32_t m##k = r->m[k]; \
-  const uint32_t c##k = ternc_lane_c(m##k, r->c[k]);
+  const int32_t m##k = r->m[o + k]; \
+  const uint32_t c##k = ternc_lane_c(m##k, r->c[o + k]);
 #define LANE_BOTH(k)                                                            \
   y1[k] = (int8_t)ternc_requant_lane(both##k & top, m##k, c##k, shift, lo, hi); \
   y0[k] = (int8_t)ternc_requant_lane(both##k << 16, m##k, c##k, shift, lo, hi);
 
-static TERNC_NOINLINE void ternc_lane_store_1(const ternc_lane_requant *r, const uint32_t *sums,
-                                              uint32_t count, int8_t *y0, int8_t *y1) {
+static TERNC_NOINLINE void ternc_lane_store_1(const ternc_lane_requant *r, uint32_t o,
+                                              const uint32_t *sums, uint32_t count, int8_t *y0,
+                                              int8_t *y1) {
   const uint32_t shift = r->shift, top = 0xffff0000u, *const end = sums + count;
   const int32_t lo = r->lo, hi = r->hi;
   const size_t step = r->step;
@@ -36,8 +37,9 @@ static TERNC_NOINLINE void ternc_lane_store_1(const ternc_lane_requant *r, const
 }
 
 /* Four channels together: all constants in registers, an address for four outputs. */
-static TERNC_NOINLINE void ternc_lane_store_4(const ternc_lane_requant *r, const uint32_t *sums,
-                                              uint32_t count, int8_t *y0, int8_t *y1) {
+static TERNC_NOINLINE void ternc_lane_store_4(const ternc_lane_requant *r, uint32_t o,
+                                              const uint32_t *sums, uint32_t count, int8_t *y0,
+                                              int8_t *y1) {
   const uint32_t shift = r->shift, top = 0xffff0000u, *const end = sums + count;
   const int32_t lo = r->lo, hi = r->hi;
   const size_t step = r->step;
@@ -56,8 +58,9 @@ static TERNC_NOINLINE void ternc_lane_store_4(const ternc_lane_requant *r, const
 }
 
 /* One channel with a residual, which may be where the results go: read before they are written. */
-static TERNC_NOINLINE void ternc_lane_store_sum(const ternc_lane_requant *r, const uint32_t *sums,
-                                                uint32_t count, int8_t *y0, int8_t *y1) {
+static TERNC_NOINLINE void ternc_lane_store_sum(const ternc_lane_requant *r, uint32_t o,
+                                                const uint32_t *sums, uint32_t count, int8_t *y0,
+                                                int8_t *y1) {
   const ternc_residual add = *r->add;
   const uint32_t shift = r->shift, top = 0xffff0000u, *const end = sums + count;
   const int32_t lo = r->lo, hi = r->hi;
@@ -75,18 +78,25 @@ static TERNC_NOINLINE void ternc_lane_store_sum(const ternc_lane_requant *r, con
 #undef LANE_CONSTANTS
 #undef LANE_BOTH
 
-/* The outputs of 1 to 4 channels at `count` columns of both lanes; where there is no lane 1, y1 is
- * y0. */
-static inline void ternc_lane_store(const ternc_lane_requant *r, uint32_t channels,
+/* The outputs of `channels` channels from `o` on at `count` columns of both lanes; y0, y1: channel
+ * o's. Where there is no lane 1, y1 is y0. */
+static inline void ternc_lane_store(const ternc_lane_requant *r, uint32_t o, uint32_t channels,
                                     const uint32_t *sums, uint32_t count, int8_t *y0, int8_t *y1) {
-  ternc_lane_requant one = *r;
-  if (channels == 4 && r->add == NULL) {
-    ternc_lane_store_4(r, sums, count, y0, y1);
-    return;
-  }
-  for (; channels > 0; channels--, one.m++, one.c++, sums += TERNC_LANE_PITCH, y0++, y1++) {
-    if (r->add == NULL) ternc_lane_store_1(&one, sums, count, y0, y1);
-    else ternc_lane_store_sum(&one, sums, count, y0, y1);
+  const uint32_t end = o + channels;
+  while (o != end) {
+    uint32_t done = 1;
+    if (r->add != NULL) {
+      ternc_lane_store_sum(r, o, sums, count, y0, y1);
+    } else if (end - o < 4) {
+      ternc_lane_store_1(r, o, sums, count, y0, y1);
+    } else {
+      ternc_lane_store_4(r, o, sums, count, y0, y1);
+      done = 4;
+    }
+    o += done;
+    sums += done * TERNC_LANE_PITCH;
+    y0 += done;
+    y1 += done;
   }
 }
 

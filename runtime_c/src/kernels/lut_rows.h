@@ -1,104 +1,129 @@
 /* The inner loop of conv2d_i8_t2_lut: sums of looked-up lane words for a row of positions.
  *
- * A run is a range of pattern groups at one tap. runs[i] is where the run's first table is at the
- * strip's first column (ternc_lut_run); from one group to the next it is `step` words, from one
- * column to the next as many as a table has entries: 40 (four weights to a code) or 13 (three).
- * A code 4*(1 + pattern) + (1 when negated) selects the entry; 0 stands for no weight. `columns`,
- * even and at most 16, are summed for each of `channels` output channels, whose codes follow each
- * other; `sums` has room for 16 of each. */
+ * A run is a range of pattern groups at one tap: where its first table is at the strip's first
+ * column (ternc_lut_run), and how far from there the ninth column is (ternc_lut_gap). From one
+ * group to the next it is `step` words, from one column to the next as many as a table has entries:
+ * 40 (four weights to a code) or 13 (three). A code 4*(1 + pattern) + (1 when negated) selects the
+ * entry; 0 stands for no weight. `columns`, even and at most 16, are summed for each of `channels`
+ * output channels, whose codes follow each other; `sums` has room for 16 of each. */
 #ifndef TERNC_LUT_ROWS_H
 #define TERNC_LUT_ROWS_H
 
 #include "fast.h"
 
 typedef struct {
-  const uint32_t *runs, *runs_end;
+  uint32_t first, gap;
+} ternc_lut_place;
+
+typedef struct {
+  const ternc_lut_place *runs, *runs_end;
   const uint8_t *codes;
   uint32_t groups; /* of one run */
   uint32_t step;
   uint32_t *sums;
   const uint32_t *table;
   uint32_t columns, channels;
+  uint32_t beside; /* 1: 16 columns that lie beside each other */
 } ternc_lut_rows;
 
 #define TERNC_LUT_COLUMNS 16u
-#define TERNC_LUT_CHANNELS 4u /* most in one go */
+#define TERNC_LUT_CHANNELS 8u /* most in one go */
 
 #if defined(__riscv) && __riscv_xlen == 32 && defined(__riscv_mul) && !defined(__riscv_32e) && \
     (defined(__GNUC__) || defined(__clang__))
 
-/* Runs are addresses here, of the entry for column 8, from which all columns are within reach. */
-static inline uint32_t ternc_lut_run(const uint32_t *table, uint32_t offset, uint32_t entries) {
-  return (uint32_t)(uintptr_t)(table + offset) + 8 * 4 * entries;
+/* Runs are addresses here, gaps bytes: of 16 columns beside each other the ninth's, from which all
+ * are within reach; else the first's. */
+static inline uint32_t ternc_lut_run(const uint32_t *table, uint32_t offset, uint32_t beside,
+                                     uint32_t entries) {
+  return (uint32_t)(uintptr_t)(table + offset) + beside * 8 * 4 * entries;
 }
+
+static inline uint32_t ternc_lut_gap(uint32_t words) { return 4 * words; }
 
 /* All sums in registers: 2 instructions per column and code, where C would spill. Columns from the
  * last to the first, so that fewer of them start further down: 16 bytes per two columns, without
- * compressed instructions. s0 stays free for a frame pointer. */
-#define LUT_TWO(op, a, b, j, stride, flag)                                       \
-  "lw t1, (" #j "-8)*" #stride "-4-" #flag "(t0)\n\t"                            \
-  "lw t2, (" #j "-9)*" #stride "-4-" #flag "(t0)\n\t" #op " " #a "," #a ",t1\n\t" \
+ * compressed instructions. s0, which may be the compiler's frame pointer, is put back. */
+#define LUT_TWO(op, a, b, j, stride, flag, base)                                            \
+  "lw t1, (" #j ")*" #stride "-4-" #flag "(" base ")\n\t"                                   \
+  "lw t2, (" #j "-1)*" #stride "-4-" #flag "(" base ")\n\t" #op " " #a "," #a ",t1\n\t"    \
   #op " " #b "," #b ",t2\n\t"
-#define LUT_ALL(op, stride, flag)                                                         \
-  LUT_TWO(op, a7, a6, 15, stride, flag) LUT_TWO(op, t6, t5, 13, stride, flag)             \
-  LUT_TWO(op, t4, t3, 11, stride, flag) LUT_TWO(op, s11, s10, 9, stride, flag)            \
-  LUT_TWO(op, s9, s8, 7, stride, flag) LUT_TWO(op, s7, s6, 5, stride, flag)               \
-  LUT_TWO(op, s5, s4, 3, stride, flag) LUT_TWO(op, s3, s2, 1, stride, flag)
+#define LUT_EIGHT(op, a, b, c, d, e, f, g, h, j, stride, flag, base)                            \
+  LUT_TWO(op, a, b, j + 7, stride, flag, base) LUT_TWO(op, c, d, j + 5, stride, flag, base)     \
+  LUT_TWO(op, e, f, j + 3, stride, flag, base) LUT_TWO(op, g, h, j + 1, stride, flag, base)
+#define LUT_HALVES(op, stride, flag, base, low)                                        \
+  LUT_EIGHT(op, a7, a6, t6, t5, t4, t3, s11, s10, 0, stride, flag, base)               \
+  LUT_EIGHT(op, s9, s8, s7, s6, s5, s4, s3, s2, low, stride, flag, "t0")
 #define LUT_NEXT "add a5,a5,a4\n\tbne a3,ra,2b\n\tbne a1,a2,1b\n\t"
 
-/* `go_add`, `go_sub`: a jump to the first of the columns, or nothing for all 16. */
-#define LUT_ROWS(name, stride, go_add, go_sub)                                             \
+/* 16 columns, s0 the bytes of a run's codes. */
+#define LUT_FULL(op, stride, flag, label, behind) LUT_HALVES(op, stride, flag, "t0", -8)
+#define LUT_FULL_BEGIN "lw s0,12(a0)\n\t"
+#define LUT_FULL_RUN "add ra,a3,s0\n\tlw a5,0(a1)\n\taddi a1,a1,8\n\t"
+/* Those from which a jump to a0, or `behind` bytes after it, starts; s0 the run's gap. From the
+ * additions to the subtractions it is 38 instructions. */
+#define LUT_SOME(op, stride, flag, label, behind)                       \
+  "add s1,t0,s0\n\tjalr x0," #behind "(a0)\n\t" #label ": "             \
+  LUT_HALVES(op, stride, flag, "s1", 0)
+#define LUT_SOME_BEGIN                                                                      \
+  "lw t1,28(a0)\n\tli t2,16\n\tsub t2,t2,t1\n\tslli t2,t2,3\n\tla a0,6f\n\tadd a0,a0,t2\n\t"
+#define LUT_SOME_RUN                                                                         \
+  "lw ra,4(sp)\n\tlw a5,0(a1)\n\tlw s0,4(a1)\n\taddi a1,a1,8\n\tadd ra,ra,a3\n\t"
+
+#define LUT_ROWS(name, stride, columns, begin, run)                                        \
   static TERNC_NOINLINE void name(const ternc_lut_rows *rows) {                            \
     register const ternc_lut_rows *a0 __asm__("a0") = rows;                                \
     __asm__ volatile(                                                                      \
-        ".option push\n\t.option norvc\n\t"                                                \
-        "lw a1,0(a0)\n\tlw a2,4(a0)\n\tlw a3,8(a0)\n\tlw a4,16(a0)\n\tlw t1,28(a0)\n\t"    \
-        "lw t2,12(a0)\n\tlw t0,20(a0)\n\taddi sp,sp,-16\n\tsw t0,0(sp)\n\tsw t2,4(sp)\n\t"  \
-        "lw t0,32(a0)\n\tsw a1,8(sp)\n\tsw t0,12(sp)\n\t"                              \
-        "slli a4,a4,2\n\tli t2,16\n\tsub t2,t2,t1\n\tslli t2,t2,3\n\tla a0,6f\n\t"         \
-        "la s1,7f\n\tadd a0,a0,t2\n\tadd s1,s1,t2\n\t"                                     \
+        ".option push\n\t.option norvc\n\taddi sp,sp,-32\n\tsw s0,16(sp)\n\t"              \
+        "lw a1,0(a0)\n\tlw a2,4(a0)\n\tlw a3,8(a0)\n\tlw a4,16(a0)\n\tlw t2,12(a0)\n\t"    \
+        "lw t0,20(a0)\n\tsw t0,0(sp)\n\tsw t2,4(sp)\n\tlw t0,32(a0)\n\tsw a1,8(sp)\n\t"    \
+        "sw t0,12(sp)\n\tslli a4,a4,2\n\t" begin                                           \
         "0: li s2,0x80008000\n\tmv s3,s2\n\tmv s4,s2\n\tmv s5,s2\n\tmv s6,s2\n\tmv s7,s2\n\t"  \
         "mv s8,s2\n\tmv s9,s2\n\tmv s10,s2\n\tmv s11,s2\n\tmv t3,s2\n\tmv t4,s2\n\t"       \
         "mv t5,s2\n\tmv t6,s2\n\tmv a6,s2\n\tmv a7,s2\n\t"                                 \
-        "1: lw ra,4(sp)\n\tlw a5,0(a1)\n\taddi a1,a1,4\n\tadd ra,ra,a3\n\t"                \
+        "1: " run                                                                          \
         "2: lbu t0,0(a3)\n\taddi a3,a3,1\n\tbeqz t0,4f\n\tandi t1,t0,1\n\tadd t0,t0,a5\n\t" \
-        "bnez t1,3f\n\t" go_add "6: " LUT_ALL(add, stride, 0)                              \
+        "bnez t1,3f\n\t" columns(add, stride, 0, 6, 0)                                        \
         "4: " LUT_NEXT "j 5f\n\t"                                                          \
-        "3: " go_sub "7: " LUT_ALL(sub, stride, 1) LUT_NEXT                                \
+        "3: " columns(sub, stride, 1, 7, 152) LUT_NEXT                                          \
         "5: lw t0,0(sp)\n\tlw t1,12(sp)\n\tlw a1,8(sp)\n\t"                             \
         "sw s2,0(t0)\n\tsw s3,4(t0)\n\tsw s4,8(t0)\n\tsw s5,12(t0)\n\tsw s6,16(t0)\n\t"     \
         "sw s7,20(t0)\n\tsw s8,24(t0)\n\tsw s9,28(t0)\n\tsw s10,32(t0)\n\tsw s11,36(t0)\n\t" \
         "sw t3,40(t0)\n\tsw t4,44(t0)\n\tsw t5,48(t0)\n\tsw t6,52(t0)\n\tsw a6,56(t0)\n\t"  \
         "sw a7,60(t0)\n\taddi t0,t0,64\n\taddi t1,t1,-1\n\tsw t0,0(sp)\n\tsw t1,12(sp)\n\t" \
-        "bnez t1,0b\n\taddi sp,sp,16\n\t.option pop\n\t"                                 \
+        "bnez t1,0b\n\tlw s0,16(sp)\n\taddi sp,sp,32\n\t.option pop\n\t"                 \
         : "+r"(a0)                                                                         \
         :                                                                                  \
         : "a1", "a2", "a3", "a4", "a5", "a6", "a7", "t0", "t1", "t2", "t3", "t4", "t5", "t6", \
           "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "ra", "memory"); \
   }
 
-LUT_ROWS(ternc_lut_rows_4, 160, "jr a0\n\t", "jr s1\n\t")
-LUT_ROWS(ternc_lut_rows_4_16, 160, "", "")
-LUT_ROWS(ternc_lut_rows_3, 52, "jr a0\n\t", "jr s1\n\t")
-LUT_ROWS(ternc_lut_rows_3_16, 52, "", "")
+LUT_ROWS(ternc_lut_rows_4, 160, LUT_SOME, LUT_SOME_BEGIN, LUT_SOME_RUN)
+LUT_ROWS(ternc_lut_rows_4_16, 160, LUT_FULL, LUT_FULL_BEGIN, LUT_FULL_RUN)
+LUT_ROWS(ternc_lut_rows_3, 52, LUT_SOME, LUT_SOME_BEGIN, LUT_SOME_RUN)
+LUT_ROWS(ternc_lut_rows_3_16, 52, LUT_FULL, LUT_FULL_BEGIN, LUT_FULL_RUN)
 
 static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {
   if (group == 4) {
-    if (rows->columns == 16) ternc_lut_rows_4_16(rows);
+    if (rows->beside != 0) ternc_lut_rows_4_16(rows);
     else ternc_lut_rows_4(rows);
   } else {
-    if (rows->columns == 16) ternc_lut_rows_3_16(rows);
+    if (rows->beside != 0) ternc_lut_rows_3_16(rows);
     else ternc_lut_rows_3(rows);
   }
 }
 
 #else
 
-static inline uint32_t ternc_lut_run(const uint32_t *table, uint32_t offset, uint32_t entries) {
+static inline uint32_t ternc_lut_run(const uint32_t *table, uint32_t offset, uint32_t beside,
+                                     uint32_t entries) {
   (void)table;
+  (void)beside;
   (void)entries;
   return offset;
 }
+
+static inline uint32_t ternc_lut_gap(uint32_t words) { return words; }
 
 static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {
   const uint32_t stride = group == 4 ? 40 : 13;
@@ -106,17 +131,17 @@ static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {
   uint32_t *sums = rows->sums;
   uint32_t o, i, j;
   for (o = 0; o < rows->channels; o++, sums += TERNC_LUT_COLUMNS) {
-    const uint32_t *run;
+    const ternc_lut_place *run;
     for (j = 0; j < rows->columns; j++) sums[j] = TERNC_LANES;
     for (run = rows->runs; run != rows->runs_end; run++) {
-      const uint32_t *base = rows->table + *run;
-      for (i = 0; i < rows->groups; i++, code++, base += rows->step) {
-        const uint32_t *entry = base + (*code >> 2) - 1;
+      uint32_t at = run->first;
+      for (i = 0; i < rows->groups; i++, code++, at += rows->step) {
+        const uint32_t here = at + (*code >> 2) - 1;
         if (*code == 0) continue;
-        if ((*code & 1) == 0) {
-          for (j = 0; j < rows->columns; j++) sums[j] += entry[j * stride];
-        } else {
-          for (j = 0; j < rows->columns; j++) sums[j] -= entry[j * stride];
+        for (j = 0; j < rows->columns; j++) {
+          const uint32_t place = here + (j < 8 ? j * stride : run->gap + (j - 8) * stride);
+          if ((*code & 1) == 0) sums[j] += rows->table[place];
+          else sums[j] -= rows->table[place];
         }
       }
     }
