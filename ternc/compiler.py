@@ -271,10 +271,13 @@ def check_fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> N
     if compiled.plan.arena_bytes > have_ram:
         peak = ", ".join(f"{short(name)} ({size:,} B)"
                          for name, size in compiled.plan.peak_tensors[:4])
+        items = compiled.program.instructions
+        layer = items[min(max(compiled.plan.peak_step, 0), len(items) - 1)].layer if items else ""
         problems.append(Diagnostic(
             "TC0402", f"the arena needs {compiled.plan.arena_bytes:,} bytes, and "
-            f"{compiled.target.name} offers {have_ram:,}",
-            notes=(f"alive at the peak (step {compiled.plan.peak_step}): {peak}",),
+            f"{compiled.target.name} offers {have_ram:,}: "
+            f"{compiled.plan.arena_bytes - have_ram:,} are missing",
+            notes=(f"alive at the peak (step {compiled.plan.peak_step}, {short(layer)!r}): {peak}",),
             help=f"{'quantize the activations (--calibration), ' if floats else ''}shrink the "
             "input, or choose a chip with more RAM; `ternc inspect --plan` draws the memory plan"))
     if compiled.flash_bytes > have_flash:

@@ -102,7 +102,7 @@ def weight_kind(item: Instruction) -> str:
         return ""
     if "_t2" in item.opcode.name:
         return "ternary"
-    return "int8" if weight.dtype is DType.I8 else "float32"
+    return "float32" if weight.dtype is DType.F32 else "int8"  # some kernels' in 16 bits
 
 
 def weight_count(item: Instruction) -> int:

@@ -312,8 +312,8 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x81, "conv2d_i8_t2_lut",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u rows:u split:u "
                      f"chunk:u x_zero:j {_REQUANT} {_RESIDUAL}"),
-           "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum "
-           "of `group` channels; residual as in conv2d_i8_blocked",
+           "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte (of 3: 5 bits) "
+           "selects a sum of `group` channels; residual as in conv2d_i8_blocked",
            aliases=(("x", "y"), ("r", "y"))),  # x: pixels of one row only
     Opcode(0x82, "dense_i8_blocked", _operands(f"x:i w:c m:c c:c y:o {_DENSE} {_REQUANT}"),
            "y = requant(x w^T), int8; w [ceil(out/4)][in][4]"),
@@ -322,6 +322,11 @@ OPCODES: tuple[Opcode, ...] = (
            "y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]; with a"
            " residual r then y = clamp((y*y_m + r*r_m + sum_c) >> sum_shift, sum_lo, sum_hi)",
            aliases=(("x", "y"), ("r", "y"))),  # x: pointwise only
+    Opcode(0xA8, "conv2d_i8_tiles",
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT} {_RESIDUAL}"),
+           "y = requant(conv(x, w)), int8, kernel 3x3, stride 1, dilation 1, groups 1, up 1, in_c "
+           "at most 1024; w int16 [ceil(out/4)][16][in][4]: 4 G w G^T of Winograd's F(2x2, 3x3); "
+           "residual as in conv2d_i8_blocked", aliases=(("r", "y"),)),
     Opcode(0x84, "conv2d_i8_depthwise",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), int8, groups in_c, up 1", aliases=(("x", "y"),)),

@@ -4,7 +4,7 @@
 #include "kernels/conv2d_taps.h"
 #include "kernels/fast.h"
 
-uint64_t ternc_mul_sat(uint64_t a, uint64_t b) {
+TERNC_COLD uint64_t ternc_mul_sat(uint64_t a, uint64_t b) {
   if (a == 0 || b == 0) return 0;
   return ((a | b) >> 32) != 0 ? UINT64_MAX : a * b;
 }
@@ -21,7 +21,7 @@ uint32_t ternc_element_size(uint32_t dtype) {
   }
 }
 
-ternc_status ternc_expect(const ternc_op *op, uint32_t tensor, uint32_t dtype, uint64_t count) {
+TERNC_COLD ternc_status ternc_expect(const ternc_op *op, uint32_t tensor, uint32_t dtype, uint64_t count) {
   const uint32_t size = ternc_element_size(dtype), shift = size >> 1; /* of 1, 2 or 4 */
   const ternc_tensor_record *record;
   if (tensor == TERNC_NONE || size == 0) return TERNC_E_OPERAND;
@@ -34,7 +34,7 @@ static uint64_t elements(uint32_t n, uint32_t height, uint32_t width, uint32_t c
   return ternc_mul_sat(ternc_mul_sat((uint64_t)n * height, width), channels);
 }
 
-static ternc_status check(const ternc_op *op, int32_t x_zero, const ternc_requant_operands *q) {
+TERNC_COLD static ternc_status check(const ternc_op *op, int32_t x_zero, const ternc_requant_operands *q) {
   const ternc_conv_operands *a = (const ternc_conv_operands *)op->args;
   if (!ternc_is_dim(a->n) || !ternc_is_dim(a->in_c) || !ternc_is_dim(a->out_c) || a->up_h != 1 ||
       a->up_w != 1 || !ternc_is_i8(x_zero) ||
@@ -51,8 +51,8 @@ static ternc_status check(const ternc_op *op, int32_t x_zero, const ternc_requan
   return TERNC_OK;
 }
 
-ternc_status ternc_depthwise_check(const ternc_op *op, int32_t x_zero,
-                                   const ternc_requant_operands *q) {
+TERNC_COLD ternc_status ternc_depthwise_check(const ternc_op *op, int32_t x_zero,
+                                              const ternc_requant_operands *q) {
   const ternc_conv_operands *a = (const ternc_conv_operands *)op->args;
   if (check(op, x_zero, q) || a->groups != a->in_c || a->out_c % a->groups != 0) {
     return TERNC_E_OPERAND;
@@ -60,8 +60,9 @@ ternc_status ternc_depthwise_check(const ternc_op *op, int32_t x_zero,
   return TERNC_OK;
 }
 
-ternc_status ternc_conv_check(const ternc_op *op, int32_t x_zero, const ternc_requant_operands *q,
-                              const ternc_residual *add) {
+TERNC_COLD ternc_status ternc_conv_check(const ternc_op *op, int32_t x_zero,
+                                         const ternc_requant_operands *q,
+                                         const ternc_residual *add) {
   const ternc_conv_operands *a = (const ternc_conv_operands *)op->args;
   const uint64_t outputs = elements(a->n, a->out_h, a->out_w, a->out_c);
   if (check(op, x_zero, q) || a->groups != 1) return TERNC_E_OPERAND;

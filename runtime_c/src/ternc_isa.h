@@ -79,6 +79,7 @@
   X(0x81, conv2d_i8_t2_lut, 1, 40, "icccosuuuuuuuuuuuuujjuuuuuuuujujjIjjjujj") \
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
   X(0x83, conv2d_i8_blocked, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
+  X(0xa8, conv2d_i8_tiles, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
   X(0x85, conv2d_i8_t2_taps, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
   X(0xa0, conv2d_i8_t2_lists, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
@@ -1340,7 +1341,7 @@ typedef struct {
   int32_t hi;
 } ternc_dense_i8_t2_lut_args;
 
-/* y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte selects a sum of `group` channels; residual as in conv2d_i8_blocked */
+/* y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte (of 3: 5 bits) selects a sum of `group` channels; residual as in conv2d_i8_blocked */
 typedef struct {
   uint32_t x;
   uint32_t w;
@@ -1437,6 +1438,45 @@ typedef struct {
   int32_t sum_lo;
   int32_t sum_hi;
 } ternc_conv2d_i8_blocked_args;
+
+/* y = requant(conv(x, w)), int8, kernel 3x3, stride 1, dilation 1, groups 1, up 1, in_c at most 1024; w int16 [ceil(out/4)][16][in][4]: 4 G w G^T of Winograd's F(2x2, 3x3); residual as in conv2d_i8_blocked */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t m;
+  uint32_t c;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t n;
+  uint32_t in_h;
+  uint32_t in_w;
+  uint32_t in_c;
+  uint32_t out_h;
+  uint32_t out_w;
+  uint32_t out_c;
+  uint32_t kernel_h;
+  uint32_t kernel_w;
+  uint32_t stride_h;
+  uint32_t stride_w;
+  uint32_t dilation_h;
+  uint32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+  uint32_t up_h;
+  uint32_t up_w;
+  uint32_t groups;
+  int32_t x_zero;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t r;
+  int32_t y_m;
+  int32_t r_m;
+  int32_t sum_c;
+  uint32_t sum_shift;
+  int32_t sum_lo;
+  int32_t sum_hi;
+} ternc_conv2d_i8_tiles_args;
 
 /* y = requant(conv(x, w)), int8, groups in_c, up 1 */
 typedef struct {

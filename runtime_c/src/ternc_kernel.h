@@ -29,8 +29,10 @@ struct ternc_kernel {
 
 #if defined(__GNUC__) || defined(__clang__)
 #define TERNC_UNUSED __attribute__((unused))
+#define TERNC_COLD __attribute__((cold)) /* runs once: compiled for size */
 #else
 #define TERNC_UNUSED
+#define TERNC_COLD
 #endif
 
 /* The rows of the instruction table as constants: TERNC_CODE_x, TERNC_REVISION_x, TERNC_WORDS_x

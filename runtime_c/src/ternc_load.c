@@ -124,9 +124,15 @@ static ternc_status walk(const uint8_t *blob, uint32_t size, sections *all) {
 
 /* True when this version of ternc has the instruction, whether or not its kernel is linked. */
 static int in_instruction_set(uint32_t code, uint32_t revision) {
-#define TERNC_IS(c, name, r, words, kinds) if (code == (c)) return revision == (r);
-  TERNC_OPCODES(TERNC_IS)
-#undef TERNC_IS
+#define TERNC_NUMBERS(c, name, r, words, kinds) {c, r},
+  static const struct {
+    uint8_t code, revision;
+  } known[] = {TERNC_OPCODES(TERNC_NUMBERS)};
+#undef TERNC_NUMBERS
+  size_t i;
+  for (i = 0; i < sizeof known / sizeof known[0]; i++) {
+    if (known[i].code == code) return known[i].revision == revision;
+  }
   return 0;
 }
 
@@ -258,7 +264,7 @@ static ternc_status bind_regions(ternc_model *model, const size_t needs[TERNC_RE
   return TERNC_OK;
 }
 
-static ternc_status verify(ternc_model *model, const uint8_t *blob, size_t size,
+TERNC_COLD static ternc_status verify(ternc_model *model, const uint8_t *blob, size_t size,
                            const ternc_region *regions) {
   size_t needs[TERNC_REGIONS];
   uint32_t bytes;
@@ -288,7 +294,7 @@ static ternc_status verify(ternc_model *model, const uint8_t *blob, size_t size,
   return status;
 }
 
-ternc_status ternc_load(ternc_model *model, const void *blob, size_t size,
+TERNC_COLD ternc_status ternc_load(ternc_model *model, const void *blob, size_t size,
                         const ternc_kernel *const *kernels, size_t n_kernels,
                         const ternc_region *regions) {
   ternc_status status;

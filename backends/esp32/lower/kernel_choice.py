@@ -19,9 +19,12 @@ from ternc.backends.esp32.lower.kernel_taps import taps
 from ternc.backends.esp32.program import DType
 
 DEFAULT_SCRATCH = 40 * 1024
-ADDING = frozenset({"conv2d_i8_blocked", "conv2d_i8_t2_lut"})  # kernels that can add a residual
+# Kernels that can add a residual.
+ADDING = frozenset({"conv2d_i8_blocked", "conv2d_i8_tiles", "conv2d_i8_t2_lut"})
 _SHIFTING = frozenset({"conv2d_i8_t2_lists"})  # kernels that requantize `y - lo`
 _SLABS = (32, 64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
+_SMALL_DENSE = 1024  # multiply-accumulates below which the fast kernel is not worth its own flash
+_TILES_MOST = 1024  # weights of a layer that may take 3.6 times their bytes to be faster
 # Instructions of the plain kernels per multiply-accumulate, and per output.
 _PLAIN_OUTPUT = 65
 _PLAIN = {
@@ -81,7 +84,7 @@ def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> It
     """Every fast kernel, with its parameters, that can compute the layer."""
     if kernel == "dense" and ternary:
         yield from _dense_lut(codes, numbers)
-    if kernel == "dense" and not ternary:
+    if kernel == "dense" and not ternary and numbers["rows"] * codes.size > _SMALL_DENSE:
         yield _dense_blocked(codes, numbers)
     if kernel == "conv2d":
         codes = codes.reshape(len(codes), numbers["kernel_h"], numbers["kernel_w"], -1)
@@ -91,6 +94,7 @@ def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> It
             yield from taps(codes, numbers) if ternary else (_depthwise(codes, numbers),)
         if not ternary and numbers["groups"] == 1 and (numbers["up_h"], numbers["up_w"]) == (1, 1):
             yield _conv_blocked(codes, numbers)
+            yield from _conv_tiles(codes, numbers)
 
 
 def _dense_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
@@ -122,6 +126,22 @@ def _conv_blocked(codes: Array, numbers: Numbers) -> Choice:
     return Choice(
         "conv2d_i8_blocked", packed, DType.I8, pixels * each, -(-2 * taps // 4), {}, DType.I8
     )
+
+
+def _conv_tiles(codes: Array, numbers: Numbers) -> Iterator[Choice]:
+    ones = ("stride_h", "stride_w", "dilation_h", "dilation_w")
+    if codes.shape[1:3] != (3, 3) or any(numbers[n] != 1 for n in ones):
+        return
+    if codes.size > _TILES_MOST or numbers["out_w"] > 1 << 16:
+        return
+    packed = layouts.pack_tiles(codes)
+    channels, fours = codes.shape[-1], -(-numbers["out_w"] // 4)
+    pairs = numbers["n"] * -(-numbers["out_h"] // 2) * fours
+    blocks = len(packed) * (16 * (22 * channels + 26) + 40) + len(codes) * 190
+    row = (4 * fours + 2) * channels
+    each = blocks + 200 * channels + 4 * row * 6 // fours
+    scratch = 16 * 8 + 16 * channels + row
+    yield Choice("conv2d_i8_tiles", packed, DType.I16, pairs * each, scratch)
 
 
 def _depthwise(codes: Array, numbers: Numbers) -> Choice:

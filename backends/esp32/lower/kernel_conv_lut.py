@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from ternc.backends.esp32.lower.kernel_cost import Array, Choice, Numbers
-from ternc.backends.esp32.lower.kernel_layouts import pack_conv_lut
+from ternc.backends.esp32.lower.kernel_layouts import conv_lut_numbers, pack_conv_lut
 from ternc.backends.esp32.program import DType
 
 _ENTRIES = {3: 13, 4: 40}
@@ -32,12 +32,13 @@ def conv_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
         if chunks is None:
             continue
         split, chunk = chunks
-        packed = pack_conv_lut(codes, group, split)
+        found = conv_lut_numbers(codes, group, split)
+        packed = pack_conv_lut(found, group, split)
         for columns in widths(flat):
-            yield _candidate(packed, flat, group, columns, 1, split, chunk)
+            yield _candidate(found, packed, flat, group, columns, 1, split, chunk)
         height, width = lanes(flat)
         if height > 1 and width > 4:  # 8 columns of two rows: as good as 16
-            yield _candidate(packed, flat, group, _MOST // 2, 2, split, chunk)
+            yield _candidate(found, packed, flat, group, _MOST // 2, 2, split, chunk)
 
 
 def flattened(numbers: Numbers) -> dict[str, int]:
@@ -102,10 +103,10 @@ def lane_chunks(codes: Array, group: int) -> tuple[int, int] | None:
 
 
 def _candidate(
-    packed: Array, numbers: dict[str, int], group: int, columns: int, at_once: int, split: int,
-    chunk: int
+    patterns: Array, packed: Array, numbers: dict[str, int], group: int, columns: int,
+    at_once: int, split: int, chunk: int
 ) -> Choice:
-    out, taps, groups = packed.shape
+    out, taps, groups = patterns.shape
     entries = _ENTRIES[group]
     lane_h, lane_w = lanes(numbers)
     stride, dilation, kernel_w = numbers["stride_w"], numbers["dilation_w"], numbers["kernel_w"]
@@ -116,14 +117,14 @@ def _candidate(
     ring = span + (at_once - 1) * numbers["stride_h"]
     scratch = ring * slots * groups * entries + -(-groups * group // 4) + 2 * taps * split + _SUMS
     rows = (lane_h - 1) * min(numbers["stride_h"], span) + span  # of tables
-    used = int(np.count_nonzero(packed))
+    used = int(np.count_nonzero(patterns))
     pieces = -(-taps * split // chunk)
 
     def summed(wide: int) -> float:
         """Instructions for the sums of `wide` columns, requantized."""
-        total = float(used * (9 + 2 * wide) + (packed.size - used) * 5)
+        total = float(used * (9 + 2 * wide) + (patterns.size - used) * 6)
         total += out * (taps * split * 5 + 60 + pieces * (16 * wide + 120) * (pieces > 1))
-        return total + out * 8 * 2 * wide + taps * split * 12 + 100
+        return float(total + out * 8 * 2 * wide + taps * split * 12 + 100)
 
     instructions = 0.0
     for first in range(0, lane_w, columns):
@@ -142,7 +143,7 @@ def _candidate(
     return Choice(
         "conv2d_i8_t2_lut",
         packed,
-        DType.U8,
+        DType.U8 if group == 4 else DType.I32,
         float(instructions),
         scratch,
         {**changed, "group": group, "columns": columns, "rows": at_once, "split": split,

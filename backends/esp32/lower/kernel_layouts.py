@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+_FIELDS = 6  # of 5 bits in a word
 
 
 @cache
@@ -126,8 +127,8 @@ def unpack_recurrent_lut(
     return rows[..., :inputs], rows[..., first : first + hidden]
 
 
-def pack_conv_lut(codes: npt.NDArray[np.generic], group: int, split: int) -> Bytes:
-    """`conv2d_i8_t2_lut`: bytes [out][tap][group] of 4*h + (1 when negated); 0: no weight.
+def conv_lut_numbers(codes: npt.NDArray[np.generic], group: int, split: int) -> IntArray:
+    """Pattern numbers [out][tap][group] of a convolution's weights, as `pattern_numbers` has them.
 
     Args:
         codes: ternary weights [out][kernel_h][kernel_w][in].
@@ -138,16 +139,42 @@ def pack_conv_lut(codes: npt.NDArray[np.generic], group: int, split: int) -> Byt
     groups = -(-channels // (group * split)) * split
     padded = np.zeros((out, height * width, groups * group), np.int64)
     padded[..., :channels] = codes.reshape(out, height * width, channels)
-    numbers = pattern_numbers(padded.reshape(out, height * width, groups, group))
-    return np.asarray((4 * np.abs(numbers) + (numbers < 0)).astype(np.uint8))
+    return pattern_numbers(padded.reshape(out, height * width, groups, group))
+
+
+def pack_conv_lut(numbers: IntArray, group: int, split: int) -> npt.NDArray[np.generic]:
+    """`conv2d_i8_t2_lut`: the codes of `conv_lut_numbers`.
+
+    Four channels to a code: bytes of 4*h + (1 when negated), 0 where there is no weight. Three:
+    six codes to a word from the top, 5 bits of (16 when negated) + h, 16 where there is no weight;
+    each of a tap's `split` parts begins a new word.
+    """
+    if group == 4:
+        return np.asarray((4 * np.abs(numbers) + (numbers < 0)).astype(np.uint8))
+    out, taps, groups = numbers.shape
+    fields = np.where(numbers == 0, 16, np.abs(numbers) + 16 * (numbers < 0))
+    runs = fields.reshape(out, taps * split, groups // split)
+    words = -(-runs.shape[-1] // _FIELDS)
+    padded = np.zeros((out, taps * split, words * _FIELDS), np.int64)
+    padded[..., : runs.shape[-1]] = runs
+    shifted = padded.reshape(out, taps * split, words, _FIELDS) << (27 - 5 * np.arange(_FIELDS))
+    return np.asarray(shifted.sum(-1).astype(np.uint32).view(np.int32))
 
 
 def unpack_conv_lut(
-    packed: Bytes, group: int, kernel: tuple[int, int], channels: int
+    packed: npt.NDArray[np.generic], group: int, split: int, kernel: tuple[int, int],
+    channels: int
 ) -> npt.NDArray[np.int8]:
     """The weights [out][kernel_h][kernel_w][in] behind `pack_conv_lut`."""
     table = np.concatenate([np.zeros((1, group), np.int64), patterns(group)])
-    trits = table[packed >> 2] * np.where(packed & 1, -1, 1)[..., None]
+    if group == 4:
+        place, negated = packed.astype(np.int64) >> 2, packed.astype(np.int64) & 1
+    else:
+        words = packed.astype(np.int64)[..., None] >> (27 - 5 * np.arange(_FIELDS))
+        groups = -(-channels // (group * split))
+        fields = words.reshape(*packed.shape[:2], -1)[..., :groups]
+        place, negated = fields & 15, fields >> 4 & 1
+    trits = table[place] * np.where(negated, -1, 1)[..., None]
     rows = trits.reshape(packed.shape[0], *kernel, -1)
     return np.asarray(rows[..., :channels].astype(np.int8))
 
@@ -158,3 +185,17 @@ def pack_blocks(codes: npt.NDArray[np.generic]) -> npt.NDArray[np.int8]:
     padded = np.zeros((-(-len(flat) // 4) * 4, flat.shape[1]), np.int8)
     padded[: len(flat)] = flat
     return np.ascontiguousarray(padded.reshape(-1, 4, flat.shape[1]).transpose(0, 2, 1))
+
+
+def pack_tiles(codes: npt.NDArray[np.generic]) -> npt.NDArray[np.int16]:
+    """`conv2d_i8_tiles`: four times G w G^T of int8 weights [out][3][3][in].
+
+    As [out/4][16][in][4], the missing ones of the last block zeros.
+    """
+    twice_g = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
+    out, channels = codes.shape[0], codes.shape[-1]
+    padded = np.zeros((-(-out // 4) * 4, 3, 3, channels), np.int64)
+    padded[:out] = codes
+    tiles = np.einsum("ia,oabc,jb->oijc", twice_g, padded, twice_g)
+    blocks = tiles.reshape(-1, 4, 16, channels).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(blocks, np.int16)

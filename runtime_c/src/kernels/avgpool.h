@@ -15,7 +15,7 @@
 #define AVGPOOL_TYPE int16_t
 #endif
 
-static ternc_status AVGPOOL_FN(check)(const ternc_op *op) {
+TERNC_COLD static ternc_status AVGPOOL_FN(check)(const ternc_op *op) {
   const AVGPOOL_ARGS *args = (const AVGPOOL_ARGS *)op->args;
   const ternc_pool *p = AVGPOOL_WORDS(AVGPOOL_NAME, op);
   if (!ternc_pool_mean_fits(p, args->pad_bottom, args->pad_right) || args->m_count == 0 ||
@@ -48,6 +48,8 @@ static void AVGPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
   const ternc_pool *p = AVGPOOL_WORDS(AVGPOOL_NAME, op);
   const AVGPOOL_TYPE *x = (const AVGPOOL_TYPE *)ternc_data(op, args->x);
   const int32_t *m = (const int32_t *)ternc_data(op, args->m);
+  const size_t right = (size_t)p->dilation_w * p->channels;
+  const size_t down = (size_t)p->dilation_h * p->in_w * p->channels;
 #if AVGPOOL_BITS == 8
   int8_t *y = (int8_t *)ternc_data(op, args->y) + (size_t)begin * p->channels;
   for (; begin < end; begin++, y += p->channels) {
@@ -62,29 +64,23 @@ static void AVGPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
                                                 args->include_pad);
     /* An empty window has the sum 0, whatever multiplies it. */
     const int32_t scale = m[args->m_count == 1 || divisor == 0 ? 0 : divisor - 1];
-#if AVGPOOL_BITS == 8
-    const int32_t zeros = (h.last - h.first) * (w.last - w.first) * args->x_zero;
-#endif
-    uint32_t first, lanes, ch;
-    for (first = 0; first < p->channels; first += lanes) {
-      int32_t sum[TERNC_POOL_LANES] = {0};
-      int32_t kh, kw;
-      lanes = p->channels - first < TERNC_POOL_LANES ? p->channels - first : TERNC_POOL_LANES;
-      for (kh = h.first; kh < h.last; kh++) {
-        for (kw = w.first; kw < w.last; kw++) {
-          const AVGPOOL_TYPE *tap = x + ternc_pool_at(p, image, &h, &w, kh, kw) + first;
-          for (ch = 0; ch < lanes; ch++) sum[ch] += tap[ch];
-        }
+    const int32_t rows = h.last - h.first, columns = w.last - w.first;
+    size_t at = ternc_pool_at(p, image, &h, &w, h.first, w.first);
+    uint32_t ch;
+    for (ch = 0; ch < p->channels; ch++, at++) {
+      int32_t sum = 0, i, k;
+      size_t line = at;
+      for (i = 0; i < rows; i++, line += down) {
+        size_t tap = line;
+        for (k = 0; k < columns; k++, tap += right) sum += x[tap];
       }
-      for (ch = 0; ch < lanes; ch++) {
 #if AVGPOOL_BITS == 8
-        y[first + ch] = (int8_t)ternc_requant(sum[ch] - zeros, scale, args->c, args->shift,
-                                              args->lo, args->hi);
+      sum -= rows * columns * args->x_zero;
+      y[ch] = (int8_t)ternc_requant(sum, scale, args->c, args->shift, args->lo, args->hi);
 #else
-        ternc_put(y, (size_t)begin * p->channels + first + ch, narrow,
-                  ternc_requant(sum[ch], scale, args->c, args->shift, args->lo, args->hi));
+      ternc_put(y, (size_t)begin * p->channels + ch, narrow,
+                ternc_requant(sum, scale, args->c, args->shift, args->lo, args->hi));
 #endif
-      }
     }
   }
 }

@@ -29,8 +29,9 @@ static TERNC_NOINLINE void ternc_block4_store_sums(const ternc_block4 *k, const 
   const ternc_residual add = *k->add;
   const int8_t *r = k->r + (y - k->y), *r_2 = y_2 != NULL ? k->r + (y_2 - k->y) : NULL;
   for (; m != end; m++, c++) {
-    *y++ = ternc_block4_sum(k, &add, *sums++, *m, *c, r++);
+    const int8_t first = ternc_block4_sum(k, &add, *sums++, *m, *c, r++);
     if (y_2 != NULL) *y_2++ = ternc_block4_sum(k, &add, *sums++, *m, *c, r_2++);
+    *y++ = first; /* after the other, which may be the same output and read what is here */
   }
 }
 
@@ -73,8 +74,8 @@ TERNC_INLINE void ternc_block4_store(const ternc_block4 *k, const int32_t *m, co
   }
 
 /* All outputs of one row. */
-TERNC_IN_ORDER static TERNC_NOINLINE void ternc_block4_one(const ternc_block4 *k, const int8_t *row,
-                                                           uint32_t n, const int8_t *w, int8_t *y) {
+TERNC_IN_ORDER static TERNC_UNUSED TERNC_NOINLINE void ternc_block4_one(
+    const ternc_block4 *k, const int8_t *row, uint32_t n, const int8_t *w, int8_t *y) {
   uint32_t o;
   for (o = 0; o < k->outputs; o += 4) {
     const uint32_t count = k->outputs - o < 4 ? k->outputs - o : 4;
@@ -93,7 +94,7 @@ TERNC_IN_ORDER static TERNC_NOINLINE void ternc_block4_one(const ternc_block4 *k
   }
 }
 
-/* All outputs of two rows. */
+/* All outputs of two rows, which may be the same. */
 TERNC_IN_ORDER static TERNC_NOINLINE void ternc_block4_two(const ternc_block4 *k, const int8_t *row,
                                                            const int8_t *row_2, uint32_t n,
                                                            const int8_t *w, int8_t *y,

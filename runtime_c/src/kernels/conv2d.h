@@ -11,7 +11,7 @@ typedef struct {
   size_t w_row, w_pixel;        /* the same for weights */
 } MAC_FN(geometry);
 
-static ternc_status MAC_FN(check)(const ternc_op *op) {
+TERNC_COLD static ternc_status MAC_FN(check)(const ternc_op *op) {
   const MAC_ARGS *args = (const MAC_ARGS *)op->args;
   uint64_t x_count, w_count, y_count;
   if (!ternc_is_dim(args->n) || !ternc_is_dim(args->in_c) || !ternc_is_dim(args->out_c) ||

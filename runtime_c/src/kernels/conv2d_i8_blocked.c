@@ -9,7 +9,7 @@ static uint64_t taps_of(const blocked_args *a) {
   return ternc_mul_sat((uint64_t)a->kernel_h * a->kernel_w, a->in_c);
 }
 
-static ternc_status check_conv2d_i8_blocked(const ternc_op *op) {
+TERNC_COLD static ternc_status check_conv2d_i8_blocked(const ternc_op *op) {
   const blocked_args *a = (const blocked_args *)op->args;
   if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
       taps_of(a) > 0x7fffffffu ||
@@ -96,7 +96,7 @@ static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t e
         if (first == NULL) {
           first = window(&a, x, row, column, in_place, scratch);
           if (left > 1) continue; /* its partner is next */
-          ternc_block4_one(&k, first, taps, w, y);
+          ternc_block4_two(&k, first, first, taps, w, y, y);
           y += a.out_c;
         } else {
           const int8_t *second = window(&a, x, row, column, in_place, scratch + taps);

@@ -23,7 +23,7 @@ typedef struct {
   uint32_t lane_h, lane_w, shift_h, shift_w; /* outputs of a lane; from lane 0 to lane 1 */
   uint32_t width, slots;       /* columns of one phase, of all */
   uint32_t span, ring;         /* rows that a window covers, that the ring has */
-  uint32_t runs;
+  uint32_t runs, run_bytes;    /* of a channel; codes of a run */
 } lut_plan;
 
 static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
@@ -32,6 +32,7 @@ static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
   uint32_t phases = a->stride_w;
   p.entries = a->group == 4 ? 40 : 13;
   p.run_groups = (a->in_c + a->group * a->split - 1) / (a->group * a->split);
+  p.run_bytes = a->group == 4 ? p.run_groups : (p.run_groups + 5) / 6 * 4;
   p.groups = p.run_groups * a->split;
   p.shift_h = a->out_h > 1 ? (a->out_h + 1) / 2 : 0;
   p.shift_w = a->out_h > 1 ? 0 : (a->out_w + 1) / 2;
@@ -56,10 +57,28 @@ static uint64_t scratch_words(const lut_args *a, const lut_plan *p) {
   return ring > UINT32_MAX ? ring : ring + rest;
 }
 
-static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
+/* Whether codes are as many as a run has groups, and stay in their tables. */
+static int codes_fit(const uint8_t *w, uint64_t bytes, uint32_t group, const lut_plan *p) {
+  const uint8_t *const end = w + bytes;
+  uint32_t left = 0, word;
+  for (; w != end && group == 4; w++) {
+    if (*w != 0 && (*w < 4 || *w > 4 * p->entries + 1 || (*w & 2) != 0)) return 0;
+  }
+  for (; w != end; w += 4) {
+    uint32_t k;
+    if (left == 0) left = p->run_groups;
+    word = *(const uint32_t *)(const void *)w;
+    for (k = 0; k < 6 && left > 0; k++, left--, word <<= 5) {
+      if (word >> 27 == 0 || (word >> 27 & 15) > p->entries) return 0;
+    }
+    if (word != 0) return 0;
+  }
+  return 1;
+}
+
+TERNC_COLD static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
   const lut_args *a = (const lut_args *)op->args;
-  const uint8_t *w;
-  uint64_t count, i;
+  uint64_t count;
   lut_plan p;
   if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
       (a->group != 3 && a->group != 4) || !ternc_is_dim(a->columns) ||
@@ -70,18 +89,14 @@ static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
     return TERNC_E_OPERAND;
   }
   p = plan_of(a);
-  count = ternc_mul_sat((uint64_t)a->kernel_h * a->kernel_w * a->out_c, p.groups);
-  if (ternc_expect(op, a->w, TERNC_U8, count) ||
+  count = ternc_mul_sat(ternc_mul_sat(p.runs, a->out_c), p.run_bytes);
+  if (ternc_expect(op, a->w, a->group == 3 ? TERNC_I32 : TERNC_U8,
+                   a->group == 3 ? count / 4 : count) ||
       ternc_expect(op, a->scratch, TERNC_I32, scratch_words(a, &p))) {
     return TERNC_E_OPERAND;
   }
-  w = (const uint8_t *)ternc_data(op, a->w);
-  for (i = 0; i < count; i++) { /* they address the tables */
-    if (w[i] != 0 && (w[i] < 4 || w[i] > 4 * p.entries + 1 || (w[i] & 2) != 0)) {
-      return TERNC_E_OPERAND;
-    }
-  }
-  return TERNC_OK;
+  return codes_fit((const uint8_t *)ternc_data(op, a->w), count, a->group, &p) ? TERNC_OK
+                                                                               : TERNC_E_OPERAND;
 }
 
 /* What a run of the kernel works on. */
@@ -177,11 +192,14 @@ static void store_lanes(const uint32_t *sums, uint32_t o, uint32_t channels,
   }
 }
 
-static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, uint32_t columns) {
-  uint32_t j;
-  for (j = 0; j < columns; j++) {
-    wide[j] += (sums[j] & 0xffffu) - 0x8000u;
-    wide[TERNC_LUT_COLUMNS + j] += (sums[j] >> 16) - 0x8000u;
+/* Adds the lanes of 16 sums, of which some may mean nothing, up to `wide`: lane 0's, then lane 1's;
+ * the first ones begin it. */
+static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, int first) {
+  const uint32_t *const end = sums + TERNC_LUT_COLUMNS;
+  for (; sums != end; sums++, wide++) {
+    const uint32_t sum = *sums, low = (sum & 0xffffu) - 0x8000u, high = (sum >> 16) - 0x8000u;
+    wide[0] = first ? low : wide[0] + low;
+    wide[TERNC_LUT_COLUMNS] = first ? high : wide[TERNC_LUT_COLUMNS] + high;
   }
 }
 
@@ -198,7 +216,7 @@ static TERNC_NOINLINE void store_wide(const ternc_lane_requant *q, const uint32_
 static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc_lut_rows *rows,
                                    const lut_outputs *to) {
   const lut_args *a = &job->a;
-  const uint32_t total = job->p.runs, codes = total * rows->groups;
+  const uint32_t total = job->p.runs, codes = total * rows->run_bytes;
   const ternc_lut_place *const runs = rows->runs;
   uint32_t *const sums = rows->sums, *const wide = sums + SUMS;
   uint32_t o, i, done;
@@ -215,14 +233,13 @@ static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc
   }
   rows->channels = 1;
   for (o = 0; o < a->out_c; o++) {
-    for (i = 0; i < WIDE; i++) wide[i] = 0;
     for (done = 0; done < total; done += a->chunk) {
       const uint32_t here = total - done < a->chunk ? total - done : a->chunk;
       rows->runs = runs + done;
       rows->runs_end = rows->runs + here;
       ternc_lut_sum(rows, a->group);
-      add_wide(wide, sums, rows->columns);
-      rows->codes += here * rows->groups;
+      add_wide(wide, sums, done == 0);
+      rows->codes += here * rows->run_bytes;
     }
     for (i = 0; i < to->count; i++) {
       const lut_line *line = to->lines + i;
@@ -296,7 +313,7 @@ static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t fi
   rows.runs = runs;
   rows.sums = (uint32_t *)(runs + p->runs);
   rows.table = job->table;
-  rows.groups = p->run_groups;
+  rows.run_bytes = p->run_bytes;
   rows.step = p->slots * p->entries;
   for (r = 0; r < p->lane_h; r += 1 + two) {
     const uint32_t v = r * a->stride_h;

@@ -2,7 +2,7 @@
  * only one, an output: so the work always divides. */
 #include "mac.h"
 
-static ternc_status MAC_FN(check)(const ternc_op *op) {
+TERNC_COLD static ternc_status MAC_FN(check)(const ternc_op *op) {
   const MAC_ARGS *args = (const MAC_ARGS *)op->args;
   if (!ternc_is_dim(args->rows) || !ternc_is_dim(args->in_features) ||
       !ternc_is_dim(args->out_features) ||

@@ -7,7 +7,7 @@
 
 enum { BIAS = 512, MOST = 16 };
 
-static ternc_status check_dense_i8_t2_lut(const ternc_op *op) {
+TERNC_COLD static ternc_status check_dense_i8_t2_lut(const ternc_op *op) {
   const ternc_dense_i8_t2_lut_args *args = (const ternc_dense_i8_t2_lut_args *)op->args;
   uint64_t codes;
   if (!ternc_is_dim(args->rows) || !ternc_is_dim(args->in_features) ||

@@ -3,9 +3,15 @@
  * A run is a range of pattern groups at one tap: where its first table is at the strip's first
  * column (ternc_lut_run), and how far from there the ninth column is (ternc_lut_gap). From one
  * group to the next it is `step` words, from one column to the next as many as a table has entries:
- * 40 (four weights to a code) or 13 (three). A code 4*(1 + pattern) + (1 when negated) selects the
- * entry; 0 stands for no weight. `columns`, even and at most 16, are summed for each of `channels`
- * output channels, whose codes follow each other; `sums` has room for 16 of each. */
+ * 40 (four weights to a code) or 13 (three).
+ *
+ * Codes of four weights are bytes, 4*(1 + pattern) + (1 when negated), 0 where there is no weight.
+ * Codes of three are 5 bits of a word, six to a word from the top: 1 when negated, 1 + pattern; no
+ * weight is 10000, so that what is left of a word, shifted up, is 0 when its codes are used up. A
+ * run begins a new word.
+ *
+ * `columns`, even and at most 16, are summed for each of `channels` output channels, whose codes
+ * follow each other; `sums` has room for 16 of each. */
 #ifndef TERNC_LUT_ROWS_H
 #define TERNC_LUT_ROWS_H
 
@@ -18,7 +24,7 @@ typedef struct {
 typedef struct {
   const ternc_lut_place *runs, *runs_end;
   const uint8_t *codes;
-  uint32_t groups; /* of one run */
+  uint32_t run_bytes; /* codes of one run */
   uint32_t step;
   uint32_t *sums;
   const uint32_t *table;
@@ -44,24 +50,33 @@ static inline uint32_t ternc_lut_gap(uint32_t words) { return 4 * words; }
 /* All sums in registers: 2 instructions per column and code, where C would spill. Columns from the
  * last to the first, so that fewer of them start further down: 16 bytes per two columns, without
  * compressed instructions. s0, which may be the compiler's frame pointer, is put back. */
-#define LUT_TWO(op, a, b, j, stride, flag, base)                                            \
-  "lw t1, (" #j ")*" #stride "-4-" #flag "(" base ")\n\t"                                   \
-  "lw t2, (" #j "-1)*" #stride "-4-" #flag "(" base ")\n\t" #op " " #a "," #a ",t1\n\t"    \
-  #op " " #b "," #b ",t2\n\t"
+#define LUT_TWO(op, a, b, j, stride, flag, base)                                          \
+  "lw t1, (" #j ")*" #stride "-4-" #flag "(" base ")\n\t" #op " " #a "," #a ",t1\n\t"     \
+  "lw t1, (" #j "-1)*" #stride "-4-" #flag "(" base ")\n\t" #op " " #b "," #b ",t1\n\t"
 #define LUT_EIGHT(op, a, b, c, d, e, f, g, h, j, stride, flag, base)                            \
   LUT_TWO(op, a, b, j + 7, stride, flag, base) LUT_TWO(op, c, d, j + 5, stride, flag, base)     \
   LUT_TWO(op, e, f, j + 3, stride, flag, base) LUT_TWO(op, g, h, j + 1, stride, flag, base)
 #define LUT_HALVES(op, stride, flag, base, low)                                        \
   LUT_EIGHT(op, a7, a6, t6, t5, t4, t3, s11, s10, 0, stride, flag, base)               \
   LUT_EIGHT(op, s9, s8, s7, s6, s5, s4, s3, s2, low, stride, flag, "t0")
-#define LUT_NEXT "add a5,a5,a4\n\tbne a3,ra,2b\n\tbne a1,a2,1b\n\t"
+
+/* From a code to its entry at t0, on to 3 when it is negated, and to the next code (two ways). */
+#define LUT_BYTE_CODE                                                                     \
+  "2: lbu t0,0(a3)\n\taddi a3,a3,1\n\tbeqz t0,4f\n\tandi t1,t0,1\n\tadd t0,t0,a5\n\t"      \
+  "bnez t1,3f\n\t"
+#define LUT_BYTE_NEXT "add a5,a5,a4\n\tbne a3,ra,2b\n\tbne a1,a2,1b\n\t"
+#define LUT_WORD_CODE                                                                     \
+  "8: lw t2,0(a3)\n\taddi a3,a3,4\n\t"                                                     \
+  "2: srli t0,t2,25\n\tandi t0,t0,0x3c\n\tbeqz t0,4f\n\tadd t0,t0,a5\n\tbltz t2,3f\n\t"
+#define LUT_WORD_NEXT                                                                     \
+  "slli t2,t2,5\n\tadd a5,a5,a4\n\tbnez t2,2b\n\tbne a3,ra,8b\n\tbne a1,a2,1b\n\t"
 
 /* 16 columns, s0 the bytes of a run's codes. */
 #define LUT_FULL(op, stride, flag, label, behind) LUT_HALVES(op, stride, flag, "t0", -8)
 #define LUT_FULL_BEGIN "lw s0,12(a0)\n\t"
 #define LUT_FULL_RUN "add ra,a3,s0\n\tlw a5,0(a1)\n\taddi a1,a1,8\n\t"
 /* Those from which a jump to a0, or `behind` bytes after it, starts; s0 the run's gap. From the
- * additions to the subtractions it is 38 instructions. */
+ * additions to the subtractions it is 32 instructions, those of NEXT and three. */
 #define LUT_SOME(op, stride, flag, label, behind)                       \
   "add s1,t0,s0\n\tjalr x0," #behind "(a0)\n\t" #label ": "             \
   LUT_HALVES(op, stride, flag, "s1", 0)
@@ -70,7 +85,8 @@ static inline uint32_t ternc_lut_gap(uint32_t words) { return 4 * words; }
 #define LUT_SOME_RUN                                                                         \
   "lw ra,4(sp)\n\tlw a5,0(a1)\n\tlw s0,4(a1)\n\taddi a1,a1,8\n\tadd ra,ra,a3\n\t"
 
-#define LUT_ROWS(name, stride, columns, begin, run)                                        \
+/* `flag`: what the sign adds to a negated code's address; `behind`: as above. */
+#define LUT_ROWS(name, stride, flag, behind, CODE, NEXT, columns, begin, run)              \
   static TERNC_NOINLINE void name(const ternc_lut_rows *rows) {                            \
     register const ternc_lut_rows *a0 __asm__("a0") = rows;                                \
     __asm__ volatile(                                                                      \
@@ -81,11 +97,8 @@ static inline uint32_t ternc_lut_gap(uint32_t words) { return 4 * words; }
         "0: li s2,0x80008000\n\tmv s3,s2\n\tmv s4,s2\n\tmv s5,s2\n\tmv s6,s2\n\tmv s7,s2\n\t"  \
         "mv s8,s2\n\tmv s9,s2\n\tmv s10,s2\n\tmv s11,s2\n\tmv t3,s2\n\tmv t4,s2\n\t"       \
         "mv t5,s2\n\tmv t6,s2\n\tmv a6,s2\n\tmv a7,s2\n\t"                                 \
-        "1: " run                                                                          \
-        "2: lbu t0,0(a3)\n\taddi a3,a3,1\n\tbeqz t0,4f\n\tandi t1,t0,1\n\tadd t0,t0,a5\n\t" \
-        "bnez t1,3f\n\t" columns(add, stride, 0, 6, 0)                                        \
-        "4: " LUT_NEXT "j 5f\n\t"                                                          \
-        "3: " columns(sub, stride, 1, 7, 152) LUT_NEXT                                          \
+        "1: " run CODE columns(add, stride, 0, 6, 0) "4: " NEXT "j 5f\n\t"                 \
+        "3: " columns(sub, stride, flag, 7, behind) NEXT                                   \
         "5: lw t0,0(sp)\n\tlw t1,12(sp)\n\tlw a1,8(sp)\n\t"                             \
         "sw s2,0(t0)\n\tsw s3,4(t0)\n\tsw s4,8(t0)\n\tsw s5,12(t0)\n\tsw s6,16(t0)\n\t"     \
         "sw s7,20(t0)\n\tsw s8,24(t0)\n\tsw s9,28(t0)\n\tsw s10,32(t0)\n\tsw s11,36(t0)\n\t" \
@@ -98,10 +111,14 @@ static inline uint32_t ternc_lut_gap(uint32_t words) { return 4 * words; }
           "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "ra", "memory"); \
   }
 
-LUT_ROWS(ternc_lut_rows_4, 160, LUT_SOME, LUT_SOME_BEGIN, LUT_SOME_RUN)
-LUT_ROWS(ternc_lut_rows_4_16, 160, LUT_FULL, LUT_FULL_BEGIN, LUT_FULL_RUN)
-LUT_ROWS(ternc_lut_rows_3, 52, LUT_SOME, LUT_SOME_BEGIN, LUT_SOME_RUN)
-LUT_ROWS(ternc_lut_rows_3_16, 52, LUT_FULL, LUT_FULL_BEGIN, LUT_FULL_RUN)
+LUT_ROWS(ternc_lut_rows_4, 160, 1, 152, LUT_BYTE_CODE, LUT_BYTE_NEXT, LUT_SOME, LUT_SOME_BEGIN,
+         LUT_SOME_RUN)
+LUT_ROWS(ternc_lut_rows_4_16, 160, 1, 0, LUT_BYTE_CODE, LUT_BYTE_NEXT, LUT_FULL, LUT_FULL_BEGIN,
+         LUT_FULL_RUN)
+LUT_ROWS(ternc_lut_rows_3, 52, 0, 160, LUT_WORD_CODE, LUT_WORD_NEXT, LUT_SOME, LUT_SOME_BEGIN,
+         LUT_SOME_RUN)
+LUT_ROWS(ternc_lut_rows_3_16, 52, 0, 0, LUT_WORD_CODE, LUT_WORD_NEXT, LUT_FULL, LUT_FULL_BEGIN,
+         LUT_FULL_RUN)
 
 static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {
   if (group == 4) {
@@ -125,23 +142,34 @@ static inline uint32_t ternc_lut_run(const uint32_t *table, uint32_t offset, uin
 
 static inline uint32_t ternc_lut_gap(uint32_t words) { return words; }
 
+/* Adds the entry of one group to all sums, or subtracts it. */
+static inline void ternc_lut_add(const ternc_lut_rows *rows, uint32_t *sums, uint32_t here,
+                                 uint32_t gap, uint32_t stride, int negated) {
+  uint32_t j;
+  for (j = 0; j < rows->columns; j++) {
+    const uint32_t place = here + (j < 8 ? j * stride : gap + (j - 8) * stride);
+    sums[j] += negated ? 0u - rows->table[place] : rows->table[place];
+  }
+}
+
 static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {
-  const uint32_t stride = group == 4 ? 40 : 13;
   const uint8_t *code = rows->codes;
   uint32_t *sums = rows->sums;
   uint32_t o, i, j;
   for (o = 0; o < rows->channels; o++, sums += TERNC_LUT_COLUMNS) {
     const ternc_lut_place *run;
     for (j = 0; j < rows->columns; j++) sums[j] = TERNC_LANES;
-    for (run = rows->runs; run != rows->runs_end; run++) {
-      uint32_t at = run->first;
-      for (i = 0; i < rows->groups; i++, code++, at += rows->step) {
-        const uint32_t here = at + (*code >> 2) - 1;
-        if (*code == 0) continue;
-        for (j = 0; j < rows->columns; j++) {
-          const uint32_t place = here + (j < 8 ? j * stride : run->gap + (j - 8) * stride);
-          if ((*code & 1) == 0) sums[j] += rows->table[place];
-          else sums[j] -= rows->table[place];
+    for (run = rows->runs; run != rows->runs_end; run++, code += rows->run_bytes) {
+      uint32_t at = run->first - 1;
+      for (i = 0; i < rows->run_bytes && group == 4; i++, at += rows->step) {
+        const uint32_t pattern = code[i] >> 2;
+        if (pattern != 0) ternc_lut_add(rows, sums, at + pattern, run->gap, 40, code[i] & 1);
+      }
+      for (i = 0; i < rows->run_bytes / 4 && group == 3; i++) {
+        uint32_t word = ((const uint32_t *)(const void *)code)[i];
+        for (; word != 0; word <<= 5, at += rows->step) {
+    const uint32_t pattern = word >> 27 & 15;
+          if (pattern != 0) ternc_lut_add(rows, sums, at + pattern, run->gap, 13, word >> 31 != 0);
         }
       }
     }

@@ -2,7 +2,7 @@
 #ifndef TERNC_POOL_H
 #define TERNC_POOL_H
 
-#include "../ternc_arith.h"
+#include "fast.h"
 
 /* The operand words from `n` to `pad_left`, which all pooling instructions share. */
 typedef struct {
@@ -80,8 +80,9 @@ typedef struct {
   int32_t start, first, last;
 } ternc_span;
 
-static inline ternc_span ternc_window(int32_t start, uint32_t dilation, uint32_t kernel,
-                                      int32_t low, int32_t high) {
+static TERNC_UNUSED TERNC_NOINLINE ternc_span ternc_window(int32_t start, uint32_t dilation,
+                                                           uint32_t kernel, int32_t low,
+                                                           int32_t high) {
   const int32_t step = (int32_t)dilation;
   ternc_span span;
   span.start = start;

@@ -8,7 +8,7 @@ static int fits_softmax_i8(uint32_t n, uint32_t most, uint32_t multiplier) {
   return sum < (uint64_t)1 << 48 && product <= UINT64_MAX - (sum << 15);
 }
 
-static ternc_status check_softmax_i8(const ternc_op *op) {
+TERNC_COLD static ternc_status check_softmax_i8(const ternc_op *op) {
   const ternc_softmax_i8_args *args = (const ternc_softmax_i8_args *)op->args;
   const uint64_t count = ternc_mul3(args->outer, args->n, args->inner);
   const uint32_t *table;
@@ -24,6 +24,21 @@ static ternc_status check_softmax_i8(const ternc_op *op) {
   /* The maximum itself reads table[0]: when that is not 0, no sum is. */
   if (table[0] == 0 || !fits_softmax_i8(args->n, most, args->multiplier)) return TERNC_E_OPERAND;
   return TERNC_OK;
+}
+
+/* floor(a / b) below 2^17, a below 2^62, bit by bit: the compiler's division takes a kilobyte. */
+static uint32_t quotient(uint64_t a, uint64_t b) {
+  uint64_t rest = a >> 17;
+  uint32_t low = (uint32_t)a << 15, q = 0, i;
+  for (i = 0; i < 17; i++, low <<= 1) {
+    rest = rest << 1 | low >> 31;
+    q <<= 1;
+    if (rest >= b) {
+      rest -= b;
+      q |= 1;
+    }
+  }
+  return q;
 }
 
 /* A row is one vector along the axis. */
@@ -54,8 +69,10 @@ static void run_softmax_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
       if (scaled < sum << 15) { /* rounds to 0: most of a long axis, spared the division */
         y[i * step] = (int8_t)none;
       } else {
-        const int64_t level = (int64_t)((scaled + (sum << 15)) / (sum << 16));
-        y[i * step] = (int8_t)ternc_clamp64(level + args->zero, args->lo, args->hi);
+        /* Both sides of the fraction by 2^15; at most multiplier / 2^16 + 1/2, as no entry exceeds
+         * the sum. */
+        const uint32_t level = quotient((scaled >> 15) + sum, sum << 1);
+        y[i * step] = (int8_t)ternc_clamp64((int64_t)level + args->zero, args->lo, args->hi);
       }
     }
   }
