@@ -8,7 +8,7 @@ kernel needs none and is always there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
@@ -44,6 +44,7 @@ def choose(
     room: Room | None = None,
     residual: bool = False,
     spare: bool = True,
+    linked: Collection[str] = (),
 ) -> Choice | None:
     """The cheapest fast kernel, or None where the plain one is better or the only one.
 
@@ -56,6 +57,7 @@ def choose(
         room: memory that the kernel may take; None: `DEFAULT_SCRATCH`.
         residual: a residual follows that the kernel can add, if it is one of `ADDING`.
         spare: results may be 256 output units larger without leaving 32 bits before the shift.
+        linked: kernels that earlier layers use.
     """
     room = room or Room(DEFAULT_SCRATCH)
     work = _PLAIN[kernel, ternary] * macs + _PLAIN_OUTPUT * (macs // codes[0].size)
@@ -71,7 +73,8 @@ def choose(
         return 4 * choice.scratch - over
 
     found = [c for c in candidates(kernel, codes, ternary, numbers)
-             if spare or c.name not in _SHIFTING]
+             if (spare or c.name not in _SHIFTING)
+             and (c.name != "dense_i8_blocked" or macs > _SMALL_DENSE or c.name in linked)]
     if room.least:
         best = min(found, key=lambda c: (extra(c), c.cycles), default=None)
         return best if best is not None and extra(best) <= 0 else None
@@ -84,7 +87,7 @@ def candidates(kernel: str, codes: Array, ternary: bool, numbers: Numbers) -> It
     """Every fast kernel, with its parameters, that can compute the layer."""
     if kernel == "dense" and ternary:
         yield from _dense_lut(codes, numbers)
-    if kernel == "dense" and not ternary and numbers["rows"] * codes.size > _SMALL_DENSE:
+    if kernel == "dense" and not ternary:
         yield _dense_blocked(codes, numbers)
     if kernel == "conv2d":
         codes = codes.reshape(len(codes), numbers["kernel_h"], numbers["kernel_w"], -1)

@@ -213,7 +213,8 @@ def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool, spare: bool) -> Ch
     if zero.any():
         return None
     return choose(layer.kernel, codes, layer.weights.is_ternary, layer.numbers, layer.macs,
-                  ctx.room(_layer_name(layer)), residual, spare)
+                  ctx.room(_layer_name(layer)), residual, spare,
+                  {item.opcode.name for item in ctx.program.instructions})
 
 
 def _has_spare(constants: Requantization, bound: IntArray) -> bool:
