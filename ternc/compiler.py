@@ -277,7 +277,7 @@ def check_fits(compiled: CompiledModel, ram: int | None, flash: int | None) -> N
             "TC0402", f"the arena needs {compiled.plan.arena_bytes:,} bytes, and "
             f"{compiled.target.name} offers {have_ram:,}: "
             f"{compiled.plan.arena_bytes - have_ram:,} are missing",
-            notes=(f"alive at the peak (step {compiled.plan.peak_step}, {short(layer)!r}): {peak}",),
+            notes=(f"alive at the peak (step {compiled.plan.peak_step}, {short(layer)}): {peak}",),
             help=f"{'quantize the activations (--calibration), ' if floats else ''}shrink the "
             "input, or choose a chip with more RAM; `ternc inspect --plan` draws the memory plan"))
     if compiled.flash_bytes > have_flash:

@@ -142,13 +142,25 @@ static inline uint32_t ternc_lut_run(const uint32_t *table, uint32_t offset, uin
 
 static inline uint32_t ternc_lut_gap(uint32_t words) { return words; }
 
-/* Adds the entry of one group to all sums, or subtracts it. */
-static inline void ternc_lut_add(const ternc_lut_rows *rows, uint32_t *sums, uint32_t here,
-                                 uint32_t gap, uint32_t stride, int negated) {
-  uint32_t j;
-  for (j = 0; j < rows->columns; j++) {
-    const uint32_t place = here + (j < 8 ? j * stride : gap + (j - 8) * stride);
-    sums[j] += negated ? 0u - rows->table[place] : rows->table[place];
+/* Adds entries `stride` words apart to sums, or subtracts them. */
+static inline void ternc_lut_add(uint32_t *sums, uint32_t count, const uint32_t *entry,
+                                 uint32_t stride, int negated) {
+  const uint32_t *const end = sums + count;
+  if (negated) {
+    for (; sums != end; sums++, entry += stride) *sums -= *entry;
+  } else {
+    for (; sums != end; sums++, entry += stride) *sums += *entry;
+  }
+}
+
+/* The entry of one group, `here` at the first column. */
+static inline void ternc_lut_group(const ternc_lut_rows *rows, uint32_t *sums, uint32_t here,
+                                   uint32_t gap, uint32_t stride, int negated) {
+  const uint32_t low = rows->columns < 8 ? rows->columns : 8;
+  ternc_lut_add(sums, low, rows->table + here, stride, negated);
+  if (rows->columns > 8) {
+    const uint32_t there = here + gap; /* which may be below */
+    ternc_lut_add(sums + 8, rows->columns - 8, rows->table + there, stride, negated);
   }
 }
 
@@ -163,13 +175,14 @@ static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {
       uint32_t at = run->first - 1;
       for (i = 0; i < rows->run_bytes && group == 4; i++, at += rows->step) {
         const uint32_t pattern = code[i] >> 2;
-        if (pattern != 0) ternc_lut_add(rows, sums, at + pattern, run->gap, 40, code[i] & 1);
+        if (pattern != 0) ternc_lut_group(rows, sums, at + pattern, run->gap, 40, code[i] & 1);
       }
       for (i = 0; i < rows->run_bytes / 4 && group == 3; i++) {
         uint32_t word = ((const uint32_t *)(const void *)code)[i];
         for (; word != 0; word <<= 5, at += rows->step) {
-    const uint32_t pattern = word >> 27 & 15;
-          if (pattern != 0) ternc_lut_add(rows, sums, at + pattern, run->gap, 13, word >> 31 != 0);
+          const uint32_t pattern = word >> 27 & 15;
+          if (pattern == 0) continue;
+          ternc_lut_group(rows, sums, at + pattern, run->gap, 13, word >> 31 != 0);
         }
       }
     }
