@@ -173,6 +173,24 @@ def test_few_samples_prove_nothing() -> None:
     assert mixed.confirmed.bound > 5.0
 
 
+def test_enough_samples_decide() -> None:
+    """Where int8 is proven, nothing unproven is taken; and what is taken holds on new samples."""
+    measured = RNG.standard_normal((3000, 16)).astype(F)
+    for limit in (2.0, 25.0):
+        compiled = ternc.compile(MODEL, "host", calibration_data=X, evaluation_data=measured,
+                                 labels="model", max_drop=limit)
+        mixed = compiled.mixed
+        assert mixed is not None
+        assert mixed.sure
+        assert mixed.confirmed.bound <= limit
+        assert (mixed.chosen.ternary != ()) == (limit == 25.0)
+        assert any(item.code == "TC0210" for item in compiled.diagnostics) == (limit == 2.0)
+        new = RNG.standard_normal((2000, 16)).astype(F)
+        changed = sum(int(_ORACLE.run({"x": x[None]})["y"].argmax()) != int(
+            compiled.run(x[None])["y"].argmax()) for x in new)
+        assert 100 * changed / len(new) <= limit
+
+
 def test_nothing_saved_says_what_would() -> None:
     compiled = ternc.compile(MODEL, calibration_data=X, max_drop=0.0)
     (note,) = [item for item in compiled.diagnostics if item.code == "TC0210"]
