@@ -6,9 +6,7 @@ element or window tap (`Unit`). The figures are for the plain C kernels, counted
 with -icount shift=0, once for RV32IMC (software floating point) and once for RV32IMAFC. What that
 script does not run is an estimate. Time is instructions x CPI / clock, where the CPI is an
 estimate for code and weights in the cache, and the wait for weights and constants, each byte of
-which is taken to come from flash once in a run: quad SPI at 80 MHz moves a line of 32 bytes in 24
-clocks of command, address and dummy and 64 of data (an estimate; two data lines take 1.7 times as
-long). No figure here was measured on a chip.
+which is taken to come from flash once in a run (`flash.py`). No figure was measured on a chip.
 
 Xtensa: integer kernels take `XTENSA` times RISC-V's instructions, as counted by
 `tests/benchmarks/xtensa.py` with the compiler of the ESP8266's core, which lacks the upper half of
@@ -25,6 +23,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
+from ternc.backends.esp32 import flash
 from ternc.backends.esp32.isa import Kind
 from ternc.backends.esp32.program import Instruction, Program
 from ternc.backends.esp32.targets import Target
@@ -60,7 +59,6 @@ XTENSA: Final[Mapping[str, float]] = MappingProxyType({
 })
 _XTENSA_INTEGER: Final = 1.8  # of integer kernels that were not counted
 _PER_INSTRUCTION: Final = 200  # decoding, dispatch, arguments (estimate)
-_FLASH_SECONDS: Final = (24 + 64) / 80e6 / 32  # for a byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +121,10 @@ def estimate(program: Program, target: Target) -> Latency:
     names = {item.opcode.name for item in program.instructions}
     guessed = sorted(name for name in names if not cost_of(name).measured)
     isa = "RV32IMAFC" if target.fpu else "RV32IMC"
-    stalls = _flash_bytes(program) * _FLASH_SECONDS
+    stalls = _flash_bytes(program) * flash.byte_seconds()
     basis = (f"estimate: instructions per MAC, tap or element counted on emulated {isa} x CPI "
              f"{cpi} (estimated) / {target.clock_hz // 1_000_000} MHz, one core, and "
-             f"{1000 * stalls:.3g} ms of waiting for weights from flash (quad SPI at 80 MHz)")
+             f"{1000 * stalls:.3g} ms of waiting for weights from flash ({flash.MODE})")
     if target.isa.startswith("xtensa"):
         basis += "; integer kernels times what the ESP8266's Xtensa core takes, an upper bound"
     if guessed:

@@ -16,9 +16,8 @@ Sources
     Zephyr, soc/riscv/esp32c3/Kconfig.soc: flash at 80 MHz.
 Estimates
     Two cycles for a taken branch (the pipeline's first two stages are fetched again); one for a
-    load (its use in the very next instruction may stall for another); a line from flash in DIO
-    mode: 24 clocks of command, address and dummy and four for each byte, no prefetch; caches of
-    the other chips; floating point on the ESP32-P4.
+    load (its use in the very next instruction may stall for another); the wait for flash
+    (`backends/esp32/flash.py`); caches of the other chips; floating point on the ESP32-P4.
 """
 
 from __future__ import annotations
@@ -28,14 +27,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from ternc.backends.esp32 import flash
 from ternc.backends.esp32.cost import CPI
 from ternc.backends.esp32.targets import Target
 from ternc.emulation.classes import Kind
 from ternc.emulation.counts import Cache, Counts
-
-_FLASH_HZ: Final = 80_000_000
-_LINE_OVERHEAD: Final = 24  # flash clocks
-_CLOCKS_A_BYTE: Final = 4  # DIO: two bits a clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ def cycles(counts: Counts, target: Target) -> float:
         return CPI[target.isa] * counts.instructions
     model = MODELS[target.name]
     core = sum(model.costs[kind] * count for kind, count in counts.kinds.items())
-    line = (_LINE_OVERHEAD + _CLOCKS_A_BYTE * model.cache.line) * target.clock_hz / _FLASH_HZ
+    line = flash.line_seconds(model.cache.line) * target.clock_hz
     misses = counts.code_misses + counts.data_misses
     return core + model.taken * counts.taken + line * misses
 
@@ -88,5 +84,5 @@ def basis(counts: Counts, target: Target) -> str:
         return f"{measured}CPI {CPI[target.isa]} (estimated; {core})"
     known = ("division, multiplication and cache geometry published, the rest estimated"
              if MODELS[target.name].verified else "estimated after the ESP32-C3's")
-    return (f"{measured}cycle model ({known}; {core}, flash DIO at "
-            f"{_FLASH_HZ // 1_000_000} MHz)")
+    return (f"{measured}cycle model ({known}; {core}, "
+            f"flash by {flash.MODE})")
