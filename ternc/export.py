@@ -122,9 +122,11 @@ def _check_recurrent(model: Any) -> None:
     """
     import keras
 
-    backend = keras.backend.backend()
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        return
     recurrent = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
-    if backend != "tensorflow" and recurrent:
+    if recurrent:
         raise CompileError((Diagnostic(
             "TC0008", f"Keras on the backend {backend} cannot export {recurrent[0].name!r} "
             f"({type(recurrent[0]).__name__}) as a recurrent layer",

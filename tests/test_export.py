@@ -73,6 +73,8 @@ class FakeModel:
 def fake_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("keras")
     module.Model = FakeModel  # type: ignore[attr-defined]
+    module.config = types.SimpleNamespace(  # type: ignore[attr-defined]
+        backend=lambda: "tensorflow")
     monkeypatch.setitem(sys.modules, "keras", module)
 
 

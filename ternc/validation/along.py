@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,8 +102,10 @@ def _checks(results: tuple[TensorResult, ...], limits: Limits, *, made_here: boo
     limit = limits.min_layer_sqnr
     wrong = [item for item in results
              if item.sqnr_db < (_WRONG_DB if limit is None else limit)]
-    detail = (f"{len(results)} tensors, the lowest {worst.sqnr_db:.1f} dB, cosine "
-              f"{worst.cosine:.4f}, worst error {max(r.absolute for r in results):.3g}")
+    detail = f"{len(results)} tensors, all equal"
+    if not math.isinf(worst.sqnr_db):
+        detail = (f"{len(results)} tensors, the lowest {worst.sqnr_db:.1f} dB, cosine "
+                  f"{worst.cosine:.4f}, worst error {max(r.absolute for r in results):.3g}")
     if wrong:
         detail += f"; the first that goes wrong: {wrong[0].layer}"
     checks.append(Check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -69,7 +70,8 @@ def _quantized(seen: Evidence, name: str, limits: Limits) -> list[Check]:
     checks.append(Check(
         f"signal to noise of {name}", held(limit is None or signal >= limit,
                                            limited=limit is not None),
-        f"{signal:.1f} dB{'' if limit is None else f', limit {limit:g}'}"
+        f"{'equal' if math.isinf(signal) else f'{signal:.1f} dB'}"
+        f"{'' if limit is None else f', limit {limit:g}'}"
         f"{'' if seen.same_numbers else ', from the float model'}; {seen.source}", signal, limit))
     return checks
 

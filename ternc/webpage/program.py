@@ -52,7 +52,7 @@ def tiles(data: dict[str, Any]) -> str:
         _tile("Arena (RAM)", size(data["arena_bytes"]),
               f"{_of(data['arena_bytes'], available['ram_bytes'])}; {bound}",
               data["arena_bytes"] / available["ram_bytes"]),
-        _tile("One inference", duration(latency["value"]), _first_words(latency["basis"])),
+        _tile("One inference", duration(latency["value"]), _of_time(latency["basis"])),
         _tile("Multiply-accumulates", f"{data['macs']:,}", f"{data['layer_count']} instructions"),
         _tile("Weights", size(sum(w["bytes"] for w in data["weights"].values())),
               ", ".join(weights) or "none"),
@@ -66,9 +66,15 @@ def _of(part: float, whole: float) -> str:
     return "no limit" if whole >= _UNBOUNDED else f"{100 * part / whole:.1f} % of {size(whole)}"
 
 
-def _first_words(basis: str) -> str:
-    """Whether a time is an estimate, or of which measurement: the rest is said elsewhere."""
-    return basis.split(":")[0].split(" instructions on ")[0]
+def _origin(basis: str) -> str:
+    """Whether instructions were counted or estimated: the rest of a time's basis stands below."""
+    return "counted in an emulator" if basis.startswith("measured") else basis.split(":")[0]
+
+
+def _of_time(basis: str) -> str:
+    """The same of a time, which is never measured on a chip."""
+    counted = _origin(basis)
+    return counted if counted == "estimate" else f"instructions {counted}, by a cycle model"
 
 
 def _tile(title: str, figure: str, said: str, share: float | None = None) -> str:
@@ -118,7 +124,7 @@ def layers(data: dict[str, Any]) -> str:
                *(Column(title, right=True) for title in (
                    "MACs", "instructions", "per MAC", "flash bytes", "scratch bytes"))]
     return section("Layers", paragraph(
-        f"Share of the machine instructions ({_first_words(data['latency_ms']['basis'])})."), time,
+        f"Share of the machine instructions ({_origin(data['latency_ms']['basis'])})."), time,
         paragraph(data["latency_ms"]["basis"], "quiet small"),
         f'<div class="wide">{table(columns, rows)}</div>')
 
