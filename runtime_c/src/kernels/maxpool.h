@@ -1,5 +1,5 @@
-/* Template: maximum over windows of an NHWC image of integers. No include guard: it is included once
- * per kernel, with MAXPOOL_NAME (the instruction), MAXPOOL_TYPE, MAXPOOL_DTYPE, MAXPOOL_LOWEST. */
+/* Template: maximum over windows of an NHWC image. No include guard: it is included once per kernel,
+ * with MAXPOOL_NAME (the instruction), MAXPOOL_TYPE, MAXPOOL_DTYPE, MAXPOOL_LOWEST. */
 #include "pool.h"
 
 #define MAXPOOL_PASTE2(a, b) a##_##b
