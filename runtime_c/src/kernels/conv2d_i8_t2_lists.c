@@ -8,6 +8,7 @@
  * channel, of up to 8 parts of its image. Lanes hold activations plus 128, so that a byte that is
  * stored makes a lane; the sums' bias takes it off again. */
 #include "conv2d_taps.h"
+#include "tap_axes.h"
 #include "tap_bytes.h"
 
 typedef ternc_conv2d_i8_t2_lists_args list_args;
@@ -15,12 +16,7 @@ typedef ternc_conv2d_i8_t2_lists_args list_args;
 enum { SLOTS = TERNC_TAP_SLOTS, TAPS = 128, BATCH = 8, BEHIND = 3, CODES = TERNC_TAP_MINUS_MINUS + 1 };
 
 typedef struct {
-  uint32_t in, out, kernel, stride, dilation, x_step, y_step; /* elements from one to the next */
-  int32_t pad;
-} list_axis;
-
-typedef struct {
-  list_axis along, across;      /* the long axis, the other one */
+  ternc_tap_axis along, across; /* the long axis, the other one */
   uint32_t lane;                /* outputs of a lane along the long axis */
   uint32_t columns, strips;     /* of a lane */
   uint32_t channels, parts;     /* in the slots: one of both is 1 */
@@ -30,13 +26,8 @@ typedef struct {
 } list_plan;
 
 static TERNC_NOINLINE list_plan plan_of(const list_args *a) {
-  const list_axis h = {a->in_h, a->out_h, a->kernel_h, a->stride_h, a->dilation_h,
-                       a->in_w * a->in_c, a->out_w * a->out_c, a->pad_top};
-  const list_axis w = {a->in_w, a->out_w, a->kernel_w, a->stride_w, a->dilation_w, a->in_c,
-                       a->out_c, a->pad_left};
   list_plan p;
-  p.along = a->out_h > 1 ? h : w;
-  p.across = a->out_h > 1 ? w : h;
+  TERNC_TAP_AXES(a, p.along, p.across);
   p.lane = (p.along.out + 1) / 2;
   p.strips = (p.lane + TERNC_TAP_COLUMNS - 1) / TERNC_TAP_COLUMNS;
   p.columns = (p.lane + p.strips - 1) / p.strips; /* all about the same */
@@ -51,10 +42,7 @@ static TERNC_NOINLINE list_plan plan_of(const list_args *a) {
     p.part_strips = (p.strips + SLOTS - 1) / SLOTS;
     p.parts = (p.strips + p.part_strips - 1) / p.part_strips;
   }
-  p.phases = p.along.stride;
-  if ((p.along.dilation == 1 || p.along.kernel == 1) && p.phases > p.along.kernel) {
-    p.phases = p.along.kernel;
-  }
+  p.phases = ternc_tap_phases(&p.along);
   p.width = p.part_strips * p.columns + (p.along.kernel - 1) * p.along.dilation / p.along.stride;
   p.pitch = p.phases * p.width;
   p.lines = (p.part_lines - 1) * p.across.stride + (p.across.kernel - 1) * p.across.dilation + 1;

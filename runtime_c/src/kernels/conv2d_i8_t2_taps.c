@@ -6,35 +6,23 @@
  * of the other axis, in which positions along the long axis follow each other, sorted by their
  * phase (position modulo stride). A window is then a list of offsets that are added or taken off. */
 #include "conv2d_taps.h"
+#include "tap_axes.h"
 #include "tap_rows.h"
 
 typedef ternc_conv2d_i8_t2_taps_args tap_args;
 
 typedef struct {
-  uint32_t in, out, kernel, stride, dilation, x_step, y_step; /* elements from one to the next */
-  int32_t pad;
-} tap_axis;
-
-typedef struct {
-  tap_axis along, across;     /* the long axis, the other one */
+  ternc_tap_axis along, across; /* the long axis, the other one */
   uint32_t lane;              /* outputs of a lane along the long axis */
   uint32_t phases, width;     /* words of one phase */
   uint32_t pitch, lines;      /* words of a line, lines of the plane */
 } tap_plan;
 
 static TERNC_NOINLINE tap_plan plan_of(const tap_args *a) {
-  const tap_axis h = {a->in_h, a->out_h, a->kernel_h, a->stride_h, a->dilation_h,
-                      a->in_w * a->in_c, a->out_w * a->out_c, a->pad_top};
-  const tap_axis w = {a->in_w, a->out_w, a->kernel_w, a->stride_w, a->dilation_w, a->in_c,
-                      a->out_c, a->pad_left};
   tap_plan p;
-  p.along = a->out_h > 1 ? h : w;
-  p.across = a->out_h > 1 ? w : h;
+  TERNC_TAP_AXES(a, p.along, p.across);
   p.lane = (p.along.out + 1) / 2;
-  p.phases = p.along.stride;
-  if ((p.along.dilation == 1 || p.along.kernel == 1) && p.phases > p.along.kernel) {
-    p.phases = p.along.kernel;
-  }
+  p.phases = ternc_tap_phases(&p.along);
   p.width = ((p.lane + 1) & ~1u) + (p.along.kernel - 1) * p.along.dilation / p.along.stride;
   p.pitch = p.phases * p.width;
   p.lines = (p.across.out - 1) * p.across.stride + (p.across.kernel - 1) * p.across.dilation + 1;
@@ -79,7 +67,7 @@ static uint32_t before(int32_t at, int32_t limit, uint32_t step, uint32_t count)
 
 /* The stretches of one phase that meet the image. */
 static TERNC_NOINLINE uint32_t stretches_of(const tap_plan *p, uint32_t phase, tap_stretch *out) {
-  const tap_axis *l = &p->along;
+  const ternc_tap_axis *l = &p->along;
   const int32_t at = (int32_t)phase - l->pad, at_1 = at + (int32_t)(p->lane * l->stride);
   const uint32_t cuts[4] = {before(at, 0, l->stride, p->width),
                             before(at, (int32_t)l->in, l->stride, p->width),
