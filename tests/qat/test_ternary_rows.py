@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.native_programs import run_arm, run_here
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAIN = """
@@ -46,31 +46,10 @@ int main(void) {
 """
 
 
-def _build(folder: Path, command: list[str]) -> Path:
-    source, program = folder / "main.c", folder / "main"
-    source.write_text(_MAIN, encoding="utf-8")
-    subprocess.run([*command, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
-                    f"-I{ROOT / 'ternc'}", str(source), "-o", str(program), "-lm"], check=True)
-    return program
-
-
 def test_this_machine(tmp_path: Path) -> None:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    done = subprocess.run([str(_build(tmp_path, [compiler]))], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    run_here(tmp_path, _MAIN, ROOT / "ternc")
 
 
 @pytest.mark.slow
 def test_arm(tmp_path: Path) -> None:
-    """NEON: cross-compiled by zig (the emulator extra), run where there is an emulator."""
-    ziglang = pytest.importorskip("ziglang")
-    zig = Path(ziglang.__file__).with_name("zig")
-    program = _build(tmp_path, [str(zig), "cc", "-target", "aarch64-linux-musl", "-static"])
-    emulator = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
-    if emulator is None:
-        pytest.skip("compiled; needs qemu-aarch64 to run (Debian: qemu-user)")
-    done = subprocess.run([emulator, str(program)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith("own ")
+    assert run_arm(tmp_path, _MAIN, ROOT / "ternc").startswith("own ")

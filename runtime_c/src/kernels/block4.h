@@ -5,6 +5,7 @@
 #ifndef TERNC_BLOCK4_H
 #define TERNC_BLOCK4_H
 
+#include "dot_simd.h"
 #include "fast.h"
 
 typedef struct {
@@ -81,6 +82,12 @@ TERNC_IN_ORDER static TERNC_UNUSED TERNC_NOINLINE void ternc_block4_one(
     const uint32_t count = k->outputs - o < 4 ? k->outputs - o : 4;
     const int8_t *x = row, *const end = row + (n & ~7u);
     uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, sums[4];
+#ifdef TERNC_DOT_SIMD
+    const size_t taken = ternc_simd_four(x, NULL, w, n, sums);
+    if (taken != 0) s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    x += taken;
+    w += 4 * taken;
+#endif
     for (; x != end; x += 8, w += 32) {
       TERNC_STEP_1(0) TERNC_STEP_1(1) TERNC_STEP_1(2) TERNC_STEP_1(3)
       TERNC_STEP_1(4) TERNC_STEP_1(5) TERNC_STEP_1(6) TERNC_STEP_1(7)
@@ -104,6 +111,16 @@ TERNC_IN_ORDER static TERNC_NOINLINE void ternc_block4_two(const ternc_block4 *k
     const uint32_t count = k->outputs - o < 4 ? k->outputs - o : 4;
     const int8_t *x = row, *z = row_2, *const end = row + (n & ~3u);
     uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0, sums[8];
+#ifdef TERNC_DOT_SIMD
+    const size_t taken = ternc_simd_four(x, z, w, n, sums);
+    if (taken != 0) {
+      s0 = sums[0], s1 = sums[2], s2 = sums[4], s3 = sums[6];
+      t0 = sums[1], t1 = sums[3], t2 = sums[5], t3 = sums[7];
+    }
+    x += taken;
+    z += taken;
+    w += 4 * taken;
+#endif
     for (; x != end; x += 4, z += 4, w += 16) {
       TERNC_STEP_2(0) TERNC_STEP_2(1) TERNC_STEP_2(2) TERNC_STEP_2(3)
     }

@@ -21,6 +21,10 @@
 #define MAC_FN(f) MAC_PASTE(f, MAC_NAME)
 #define MAC_ARGS MAC_PASTE(MAC_PASTE(ternc, MAC_NAME), args)
 
+#if MAC_X == MAC_I8
+#include "dot_simd.h"
+#endif
+
 #if MAC_X == MAC_F32
 #define MAC_X_TYPE float
 #define MAC_SUM float
@@ -216,6 +220,9 @@ static inline MAC_SUM MAC_FN(dot)(const MAC_X_TYPE *x, size_t x_step, const MAC_
   for (; i < n && (w_step != 1 || ((at + i) & 3u) != 0); i++) {
     sum += (uint32_t)(x[i * x_step] * ternc_t2(w, at + i * w_step));
   }
+#ifdef TERNC_DOT_SIMD
+  if (x_step == 1) i += ternc_simd_t2(x + i, w + ((at + i) >> 2), n - i, &sum);
+#endif
   for (; n - i >= 4; i += 4) { /* whole bytes */
     const int32_t codes = w[(at + i) >> 2];
     if (codes == 0) continue;
@@ -229,8 +236,11 @@ static inline MAC_SUM MAC_FN(dot)(const MAC_X_TYPE *x, size_t x_step, const MAC_
   return sum;
 #else
   uint32_t sum = 0;
-  size_t i;
-  for (i = 0; i < n; i++) sum += (uint32_t)(x[i * x_step] * w[at + i * w_step]);
+  size_t i = 0;
+#ifdef TERNC_DOT_SIMD
+  if (x_step == 1 && w_step == 1) i = ternc_simd_i8(x, w + at, n, &sum);
+#endif
+  for (; i < n; i++) sum += (uint32_t)(x[i * x_step] * w[at + i * w_step]);
   if (zero != 0) {
     for (i = 0; i < n; i++) {
       const int32_t v = x[i * x_step];
