@@ -142,6 +142,24 @@ class TestAffine:
                                     for i in range(weights.ndim)])
         assert (np.abs(found.dequantize() - weights) <= step * 0.5001).all()
 
+    @given(hnp.arrays(np.int8, st.tuples(st.integers(1, 5), st.integers(1, 40)),
+                      elements=st.integers(-127, 127)),
+           st.lists(st.floats(2**-20, 8, width=32), min_size=5, max_size=5),
+           st.sampled_from([0, 1, None]))
+    def test_weights_on_a_grid_keep_it(
+        self, codes: np.ndarray, scales: list[float], axis: int | None
+    ) -> None:
+        """int8 weights that were made float and come back are the same numbers, whatever m."""
+        count = 1 if axis is None else len(codes)
+        weights = codes * np.array(scales[:count], np.float32)[:, None]
+        weights = weights.T if axis == 1 else weights
+        found = q.quantize_weights(weights, axis)
+        np.testing.assert_allclose(found.dequantize(), weights, rtol=3e-7)
+
+    def test_other_weights_use_every_code(self) -> None:
+        weights = np.random.default_rng(0).standard_normal((64, 9)).astype(np.float32)
+        assert (np.abs(q.quantize_weights(weights).codes).max(axis=1) == 127).all()
+
     def test_zero_channel_takes_the_others_scale(self) -> None:
         found = q.quantize_weights([[0.0, 0.0], [127.0, 1.0]])
         assert found.scale.tolist() == [1.0, 1.0]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+_WHOLE: Final = 1e-4  # how far from a whole number a multiple may be: binary32 rounds products
+_FEW: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,12 @@ class ChannelWeights:
 
 
 def quantize_weights(weights: npt.ArrayLike, axis: int | None = 0) -> ChannelWeights:
-    """Symmetric int8 weights: scale[c] = max|w[c]| / 127, codes = round(w / scale).
+    """Symmetric int8 weights: scale[c] = max|w[c]| / m, codes = round(w / scale).
 
-    A channel of zeros takes the largest scale of the others (its codes are 0 whatever the scale),
-    so that it does not widen the span of a layer's multipliers.
+    m is 127, unless the channel lies on a coarser grid already: if its weights are whole multiples
+    of max|w[c]| / m for some m <= 127, as those are that were int8 before, the largest such m
+    gives codes that lose nothing. A channel of zeros takes the largest scale of the others (its
+    codes are 0 whatever the scale), so that it does not widen the span of a layer's multipliers.
 
     Raises:
         ValueError: A weight is not finite.
@@ -117,9 +123,34 @@ def quantize_weights(weights: npt.ArrayLike, axis: int | None = 0) -> ChannelWei
         axis %= real.ndim
     others = None if axis is None else tuple(i for i in range(real.ndim) if i != axis)
     largest = np.abs(real).max(axis=others, initial=0.0, keepdims=True).astype(np.float64)
-    scale = usable_scales((largest / 127).astype(np.float32))
+    rows = real.reshape(1, -1) if axis is None else np.moveaxis(real, axis, 0).reshape(
+        real.shape[axis], -1)
+    levels = _levels(rows, largest.reshape(-1)).reshape(largest.shape)
+    scale = usable_scales((largest / levels).astype(np.float32))
     codes = np.clip(np.rint(real / scale), -127, 127).astype(np.int8)
     return ChannelWeights(codes, scale.reshape(() if axis is None else -1), axis)
+
+
+def _levels(rows: npt.NDArray[np.float32], largest: npt.NDArray[np.float64]
+            ) -> npt.NDArray[np.int64]:
+    """The largest m <= 127 for each row whose weights are multiples of largest / m, else 127."""
+    candidates = np.arange(127, 0, -1)
+    found = np.full(len(rows), 127)
+    relative = rows / np.where(largest > 0, largest, 1.0)[:, None]
+
+    def whole(multiples: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        off = np.abs(multiples - np.rint(multiples))
+        return np.asarray(off.max(axis=-1, initial=0.0) < _WHOLE)
+
+    # a few weights rule out nearly every m
+    few = np.linspace(0, max(rows.shape[1] - 1, 0), min(rows.shape[1], _FEW)).astype(np.intp)
+    possible = whole(relative[:, None, few] * candidates[:, None])
+    for row in np.flatnonzero(possible.any(axis=1)):
+        for m in candidates[possible[row]]:
+            if whole(relative[row] * m):
+                found[row] = m
+                break
+    return found
 
 
 def usable_scales(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
