@@ -26,18 +26,19 @@ TERNC_COLD static ternc_status check_softmax_i8(const ternc_op *op) {
   return TERNC_OK;
 }
 
-/* floor(a / b) below 2^17, a below 2^62, bit by bit: the compiler's division takes a kilobyte. */
-static uint32_t quotient(uint64_t a, uint64_t b) {
-  uint64_t rest = a >> 17;
-  uint32_t low = (uint32_t)a << 15, q = 0, i;
-  for (i = 0; i < 17; i++, low <<= 1) {
-    rest = rest << 1 | low >> 31;
-    q <<= 1;
-    if (rest >= b) {
-      rest -= b;
-      q |= 1;
-    }
-  }
+/* How far b must be shifted down to have 15 bits: then a, less than b * 2^17, has 32. */
+static uint32_t surplus(uint64_t b) {
+  uint32_t shift = 0;
+  while (b >> shift > 0x7fff) shift++;
+  return shift;
+}
+
+/* floor(a / b), less than 2^17, in 32-bit division: an estimate by b's upper bits, from below and
+ * at most 17 too small, is put right. A hostile blob's quotient may be larger; it must only end. */
+static uint32_t quotient(uint64_t a, uint64_t b, uint32_t shift) {
+  uint32_t q = (uint32_t)(a >> shift) / ((uint32_t)(b >> shift) + (shift != 0)), left = 17;
+  uint64_t rest = a - q * b;
+  for (; rest >= b && left > 0; rest -= b, left--) q++;
   return q;
 }
 
@@ -58,12 +59,13 @@ static void run_softmax_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
     int8_t *y = (int8_t *)ternc_data(op, args->y) + at;
     int32_t most = -128;
     uint64_t sum = 0;
-    uint32_t i;
+    uint32_t i, shift;
     for (i = 0; i < args->n; i++) {
       if (x[i * step] > most) most = x[i * step];
     }
     for (i = 0; i < args->n; i++) sum += table[(uint8_t)(most - x[i * step])];
     if (sum == 0) sum = 1; /* only a hostile blob, that overlaps x and y across rows, gets here */
+    shift = surplus(sum << 1);
     for (i = 0; i < args->n; i++) {
       const uint64_t scaled = (uint64_t)table[(uint8_t)(most - x[i * step])] * args->multiplier;
       if (scaled < sum << 15) { /* rounds to 0: most of a long axis, spared the division */
@@ -71,7 +73,7 @@ static void run_softmax_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
       } else {
         /* Both sides of the fraction by 2^15; at most multiplier / 2^16 + 1/2, as no entry exceeds
          * the sum. */
-        const uint32_t level = quotient((scaled >> 15) + sum, sum << 1);
+        const uint32_t level = quotient((scaled >> 15) + sum, sum << 1, shift);
         y[i * step] = (int8_t)ternc_clamp64((int64_t)level + args->zero, args->lo, args->hi);
       }
     }
