@@ -33,8 +33,8 @@ def overwrites_input(name: str, numbers: Mapping[str, OperandValue]) -> bool:
     """Whether a convolution has read all of its input `x` that an output takes the place of.
 
     Depthwise kernels gather a channel before they write it, the blocked one copies the pixels that
-    it works on, the one of look-up tables has the tables of a strip before its outputs, and
-    generated code packs a strip of the image first.
+    it works on, the one of look-up tables has those of a strip before its outputs unless it
+    builds them several times, and generated code packs a strip of the image first.
     """
     def same(*pairs: tuple[str, int | str]) -> bool:
         return all(numbers[a] == (numbers[b] if isinstance(b, str) else b) for a, b in pairs)
@@ -47,7 +47,7 @@ def overwrites_input(name: str, numbers: Mapping[str, OperandValue]) -> bool:
     if name == "conv2d_i8_blocked":
         return pointwise
     if name == "conv2d_i8_t2_lut":  # as one row, which lowering has made of the image
-        return pointwise and same(("n", 1), ("out_h", 1))
+        return pointwise and same(("n", 1), ("out_h", 1), ("held", "out_c"))
     if not name.startswith("lines"):
         return False
     strip, height = numbers["strip"], numbers["out_h"]

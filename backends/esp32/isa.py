@@ -310,11 +310,12 @@ OPCODES: tuple[Opcode, ...] = (
            "y = requant(x w^T); w [out/slab][tile][slab][block]: a byte selects a sum of 4"
            " activations"),
     Opcode(0x81, "conv2d_i8_t2_lut",
-           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u rows:u split:u "
-                     f"chunk:u x_zero:j {_REQUANT} {_RESIDUAL}"),
-           "y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte (of 3: 5 bits) "
-           "selects a sum of `group` channels; residual as in conv2d_i8_blocked",
-           aliases=(("x", "y"), ("r", "y"))),  # x: pixels of one row only
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} group:u columns:u rows:u parts:u "
+                     f"chunk:u held:u x_zero:j {_REQUANT} {_RESIDUAL}"),
+           "y = requant(conv(x, w)), groups 1, up 1; w [part][taps/chunk][out][chunk][group]: a "
+           "byte (of 3: 5 bits) selects a sum of `group` channels; residual as in "
+           "conv2d_i8_blocked",
+           aliases=(("x", "y"), ("r", "y")), revision=2),  # x: pixels of one row only
     Opcode(0x82, "dense_i8_blocked", _operands(f"x:i w:c m:c c:c y:o {_DENSE} {_REQUANT}"),
            "y = requant(x w^T), int8; w [ceil(out/4)][in][4]"),
     Opcode(0x83, "conv2d_i8_blocked",

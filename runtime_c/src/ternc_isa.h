@@ -76,7 +76,7 @@
   X(0x70, absmax_i8, 1, 10, "ioouuffjju") \
   X(0x71, scale_rows_f32, 1, 9, "iiCouuuff") \
   X(0x80, dense_i8_t2_lut, 1, 14, "icccosuuuuuujj") \
-  X(0x81, conv2d_i8_t2_lut, 1, 40, "icccosuuuuuuuuuuuuujjuuuuuuuujujjIjjjujj") \
+  X(0x81, conv2d_i8_t2_lut, 2, 41, "icccosuuuuuuuuuuuuujjuuuuuuuuujujjIjjjujj") \
   X(0x82, dense_i8_blocked, 1, 11, "icccouuuujj") \
   X(0x83, conv2d_i8_blocked, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0xa8, conv2d_i8_tiles, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
@@ -1341,7 +1341,7 @@ typedef struct {
   int32_t hi;
 } ternc_dense_i8_t2_lut_args;
 
-/* y = requant(conv(x, w)), groups 1, up 1; w [out][tap][group]: a byte (of 3: 5 bits) selects a sum of `group` channels; residual as in conv2d_i8_blocked */
+/* y = requant(conv(x, w)), groups 1, up 1; w [part][taps/chunk][out][chunk][group]: a byte (of 3: 5 bits) selects a sum of `group` channels; residual as in conv2d_i8_blocked */
 typedef struct {
   uint32_t x;
   uint32_t w;
@@ -1370,8 +1370,9 @@ typedef struct {
   uint32_t group;
   uint32_t columns;
   uint32_t rows;
-  uint32_t split;
+  uint32_t parts;
   uint32_t chunk;
+  uint32_t held;
   int32_t x_zero;
   uint32_t shift;
   int32_t lo;

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.sizes [--json]
 
-Ternary dense layers of 64 to 4096 features, 3x3 and pointwise convolutions of 8 to 128 channels,
+Ternary dense layers of 64 to 4096 features, 3x3 and pointwise convolutions of 8 to 256 channels,
 with the kernels that the compiler chooses (with 40 KB of scratch), on emulated RV32IMC; outputs
 equal the host's, byte for byte. Needs the tools of tests/benchmarks/emulate.py.
 """
@@ -20,8 +20,8 @@ from tests.benchmarks.layers import Layer
 
 DENSE = ((64, 64), (96, 96), (128, 128), (256, 256), (384, 384), (512, 512), (768, 768),
          (1024, 1024), (2048, 1024), (4096, 256), (256, 4096))  # fmt: skip
-CHANNELS = (8, 12, 16, 24, 32, 48, 64, 96, 128)
-CLIFF = 1.75  # over the cheapest smaller size; sums split at the bound of a lane cost 1.6
+CHANNELS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+CLIFF = 1.2  # over the cheapest smaller size
 
 
 @dataclass(frozen=True, slots=True)

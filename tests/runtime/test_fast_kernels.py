@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
 from ternc.backends.esp32.lower.kernel_choice import ADDING, candidates
 from ternc.backends.esp32.lower.kernel_cost import Choice
@@ -199,6 +200,9 @@ def assert_all_equal(
         fast, more = as_chosen(choice, tensors, numbers)
         got = call(choice.name, fast, **more)["y"]
         np.testing.assert_array_equal(got.reshape(expected.shape), expected, str(choice.numbers))
+        if overwrites_input(choice.name, {name: int(value) for name, value in more.items()}):
+            in_place = call(choice.name, fast, {"y": "x"}, **more)["y"]
+            np.testing.assert_array_equal(in_place, expected, str(choice.numbers))
     return len(found)
 
 
@@ -362,9 +366,11 @@ def test_tap_lists_check_refuses(stride: tuple[int, int], dilation: tuple[int, i
 @pytest.mark.parametrize("fill", [-128, 127, None])
 @pytest.mark.parametrize("g", [
     Geometry(1, (9, 9), (9, 9), 64, 3, 1, (3, 3), pad=(1, 1)),  # 576 taps
-    Geometry(1, (3, 7), (3, 7), 700, 3, 1, (1, 1)),  # chunks within a tap
+    Geometry(1, (3, 7), (3, 7), 700, 3, 1, (1, 1)),
+    Geometry(1, (2, 9), (2, 9), 300, 300, 1, (1, 1)),
     Geometry(1, (1, 20), (1, 17), 100, 2, 1, (1, 4)),
-], ids=["3x3", "pointwise", "conv1d"])  # fmt: skip
+    Geometry(1, (20, 19), (4, 3), 2, 3, 1, (17, 17)),  # one pattern's taps are too many
+], ids=["3x3", "pointwise", "square", "conv1d", "taps"])  # fmt: skip
 def test_sums_beyond_a_lane_are_exact(g: Geometry, fill: int | None) -> None:
     layer, tensors, numbers = conv_case(g, 5, fill, -128, "i8_t2")
     layer.codes[0], layer.codes[1] = 1, -1
@@ -372,12 +378,14 @@ def test_sums_beyond_a_lane_are_exact(g: Geometry, fill: int | None) -> None:
     assert assert_all_equal("i8_t2", layer, tensors, numbers) > 0
 
 
-@given(st.integers(1, 30), st.sampled_from([3, 4]), st.integers(1, 3), SEEDS)
-def test_conv_lut_layout_round_trips(channels: int, group: int, split: int, seed: int) -> None:
+@given(st.integers(1, 30), st.sampled_from([3, 4]), st.integers(1, 3), st.integers(1, 4), SEEDS)
+def test_conv_lut_layout_round_trips(
+    channels: int, group: int, parts: int, chunk: int, seed: int
+) -> None:
     codes = np.random.default_rng(seed).integers(-1, 2, (3, 2, 2, channels)).astype(np.int8)
     packed = layouts.pack_conv_lut(
-        layouts.conv_lut_numbers(codes, group, split), group, split)
-    back = layouts.unpack_conv_lut(packed, group, split, (2, 2), channels)
+        layouts.conv_lut_numbers(codes, group, parts), group, chunk)
+    back = layouts.unpack_conv_lut(packed, group, parts, chunk, (3, 2, 2, channels))
     np.testing.assert_array_equal(back, codes)
 
 
@@ -404,9 +412,11 @@ def test_conv_check_refuses(form: str, g: Geometry) -> None:
         for change in ({"shift": 32}, {"x_zero": 128}, {"lo": 5, "hi": 4}, {"pad_top": 2**31 - 1}):
             assert Call(choice.name, fast, {**more, **change}).check() != 0, change
         if choice.name == "conv2d_i8_t2_lut":
-            # No such byte, or behind the table; of 7 channels in threes: fewer codes, none, more,
-            # one behind the table.
-            bytes_, words = (1, 2, 3, 6, 162, 255), (0x08400000, 0, 0x08421000, 0x08470000)
+            # No such byte, or behind the table; of 7 channels in threes, all or in two parts:
+            # fewer codes, none, more, one behind the table.
+            bytes_ = (1, 2, 3, 6, 162, 255)
+            words = {1: (0x08400000, 0, 0x08421000, 0x085C0000),
+                     2: (0x08000000, 0, 0x08420000, 0x0B800000)}[choice.numbers["parts"]]
             for bad in bytes_ if choice.numbers["group"] == 4 else words:
                 codes = choice.weights.copy()
                 codes.reshape(-1)[3] = bad

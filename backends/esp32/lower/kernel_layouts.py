@@ -127,55 +127,71 @@ def unpack_recurrent_lut(
     return rows[..., :inputs], rows[..., first : first + hidden]
 
 
-def conv_lut_numbers(codes: npt.NDArray[np.generic], group: int, split: int) -> IntArray:
-    """Pattern numbers [out][tap][group] of a convolution's weights, as `pattern_numbers` has them.
+def conv_lut_numbers(codes: npt.NDArray[np.generic], group: int, parts: int) -> IntArray:
+    """Pattern numbers of a convolution's weights: [out][tap][part][group], as `pattern_numbers`.
 
     Args:
         codes: ternary weights [out][kernel_h][kernel_w][in].
         group: channels of a pattern.
-        split: parts into which a tap's groups divide evenly (channels are padded with zeros).
+        parts: into which the groups divide evenly (channels are padded with zeros).
     """
     out, height, width, channels = codes.shape
-    groups = -(-channels // (group * split)) * split
-    padded = np.zeros((out, height * width, groups * group), np.int64)
+    groups = -(-channels // (group * parts))
+    padded = np.zeros((out, height * width, parts * groups * group), np.int64)
     padded[..., :channels] = codes.reshape(out, height * width, channels)
-    return pattern_numbers(padded.reshape(out, height * width, groups, group))
+    return pattern_numbers(padded.reshape(out, height * width, parts, groups, group))
 
 
-def pack_conv_lut(numbers: IntArray, group: int, split: int) -> npt.NDArray[np.generic]:
-    """`conv2d_i8_t2_lut`: the codes of `conv_lut_numbers`.
+def pack_conv_lut(numbers: IntArray, group: int, chunk: int) -> npt.NDArray[np.generic]:
+    """`conv2d_i8_t2_lut`: the codes of `conv_lut_numbers`, [part][taps/chunk][out][chunk][code].
 
     Four channels to a code: bytes of 4*h + (1 when negated), 0 where there is no weight. Three:
     six codes to a word from the top, 5 bits of (16 when negated) + h, 16 where there is no weight;
-    each of a tap's `split` parts begins a new word.
+    each tap begins a new word.
     """
     if group == 4:
-        return np.asarray((4 * np.abs(numbers) + (numbers < 0)).astype(np.uint8))
-    out, taps, groups = numbers.shape
+        return _in_pieces((4 * np.abs(numbers) + (numbers < 0)).astype(np.uint8), chunk)
     fields = np.where(numbers == 0, 16, np.abs(numbers) + 16 * (numbers < 0))
-    runs = fields.reshape(out, taps * split, groups // split)
-    words = -(-runs.shape[-1] // _FIELDS)
-    padded = np.zeros((out, taps * split, words * _FIELDS), np.int64)
-    padded[..., : runs.shape[-1]] = runs
-    shifted = padded.reshape(out, taps * split, words, _FIELDS) << (27 - 5 * np.arange(_FIELDS))
-    return np.asarray(shifted.sum(-1).astype(np.uint32).view(np.int32))
+    *outer, groups = numbers.shape
+    words = -(-groups // _FIELDS)
+    padded = np.zeros((*outer, words * _FIELDS), np.int64)
+    padded[..., :groups] = fields
+    shifted = padded.reshape(*outer, words, _FIELDS) << (27 - 5 * np.arange(_FIELDS))
+    return _in_pieces(shifted.sum(-1).astype(np.uint32).view(np.int32), chunk)
+
+
+def _in_pieces(codes: npt.NDArray[np.generic], chunk: int) -> npt.NDArray[np.generic]:
+    """[out][tap][part][code] as one row of [part][taps/chunk][out][chunk][code]."""
+    ordered = codes.transpose(2, 0, 1, 3)
+    starts = range(0, codes.shape[1], chunk)
+    return np.concatenate(
+        [part[:, at : at + chunk].reshape(-1) for part in ordered for at in starts])
 
 
 def unpack_conv_lut(
-    packed: npt.NDArray[np.generic], group: int, split: int, kernel: tuple[int, int],
-    channels: int
+    packed: npt.NDArray[np.generic], group: int, parts: int, chunk: int,
+    shape: tuple[int, int, int, int]
 ) -> npt.NDArray[np.int8]:
-    """The weights [out][kernel_h][kernel_w][in] behind `pack_conv_lut`."""
+    """The weights of `shape` (out, kernel_h, kernel_w, in) behind `pack_conv_lut`."""
+    out, height, width, channels = shape
+    taps, groups = height * width, -(-channels // (group * parts))
+    each = groups if group == 4 else -(-groups // _FIELDS)
+    codes = np.zeros((parts, out, taps, each), np.int64)
+    at = 0
+    for part in range(parts):
+        for first in range(0, taps, chunk):
+            piece = codes[part, :, first : first + chunk]
+            piece[:] = packed[at : at + piece.size].reshape(piece.shape)
+            at += piece.size
     table = np.concatenate([np.zeros((1, group), np.int64), patterns(group)])
     if group == 4:
-        place, negated = packed.astype(np.int64) >> 2, packed.astype(np.int64) & 1
+        place, negated = codes >> 2, codes & 1
     else:
-        words = packed.astype(np.int64)[..., None] >> (27 - 5 * np.arange(_FIELDS))
-        groups = -(-channels // (group * split))
-        fields = words.reshape(*packed.shape[:2], -1)[..., :groups]
+        words = codes[..., None] >> (27 - 5 * np.arange(_FIELDS))
+        fields = words.reshape(*codes.shape[:3], -1)[..., :groups]
         place, negated = fields & 15, fields >> 4 & 1
     trits = table[place] * np.where(negated, -1, 1)[..., None]
-    rows = trits.reshape(packed.shape[0], *kernel, -1)
+    rows = trits.transpose(1, 2, 0, 3, 4).reshape(out, height, width, -1)
     return np.asarray(rows[..., :channels].astype(np.int8))
 
 

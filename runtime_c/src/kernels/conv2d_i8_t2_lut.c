@@ -8,8 +8,9 @@
  * Tables are built once and serve all output channels. Padding reads a pixel of zero points.
  * Where a strip is 8 columns, two of its rows may be computed at a time (`rows`).
  *
- * A channel's weights are cut into runs (a tap's pattern groups, in `split` parts); `chunk` of them
- * are summed in 16-bit lanes, which the compiler has proved to suffice, then added up in 32 bits. */
+ * Sums of the channels in one of `parts` and of `chunk` taps fit 16-bit lanes, which the compiler
+ * has proved; where that is not all of a window, they are added up in 32 bits, for `held` outputs
+ * at a time. There are tables of one part only: several are built anew for each row of outputs. */
 #include "conv2d_taps.h"
 #include "lane_store.h"
 #include "lut_rows.h"
@@ -19,11 +20,13 @@ typedef ternc_conv2d_i8_t2_lut_args lut_args;
 
 typedef struct {
   uint32_t entries;            /* of a table */
-  uint32_t groups, run_groups; /* of a tap, of a run */
+  uint32_t groups;             /* of a part at a tap: a run */
   uint32_t lane_h, lane_w, shift_h, shift_w; /* outputs of a lane; from lane 0 to lane 1 */
   uint32_t width, slots;       /* columns of one phase, of all */
   uint32_t span, ring;         /* rows that a window covers, that the ring has */
-  uint32_t runs, run_bytes;    /* of a channel; codes of a run */
+  uint32_t runs, run_bytes;    /* of a part; codes of a run */
+  uint32_t pieces;             /* sums that are added up */
+  uint32_t columns;            /* of those */
 } lut_plan;
 
 static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
@@ -31,29 +34,31 @@ static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
   const uint32_t reach = (a->kernel_w - 1) * a->dilation_w;
   uint32_t phases = a->stride_w;
   p.entries = a->group == 4 ? 40 : 13;
-  p.run_groups = (a->in_c + a->group * a->split - 1) / (a->group * a->split);
-  p.run_bytes = a->group == 4 ? p.run_groups : (p.run_groups + 5) / 6 * 4;
-  p.groups = p.run_groups * a->split;
+  p.groups = (a->in_c + a->group * a->parts - 1) / (a->group * a->parts);
+  p.run_bytes = a->group == 4 ? p.groups : (p.groups + 5) / 6 * 4;
   p.shift_h = a->out_h > 1 ? (a->out_h + 1) / 2 : 0;
   p.shift_w = a->out_h > 1 ? 0 : (a->out_w + 1) / 2;
   p.lane_h = a->out_h > 1 ? p.shift_h : 1;
   p.lane_w = a->out_h > 1 ? a->out_w : p.shift_w;
   if ((a->dilation_w == 1 || a->kernel_w == 1) && phases > a->kernel_w) phases = a->kernel_w;
-  p.width = ((a->columns + 1) & ~1u) + reach / a->stride_w;
+  p.columns = (a->columns + 1) & ~1u;
+  p.width = p.columns + reach / a->stride_w;
   p.slots = phases * p.width;
   p.span = (a->kernel_h - 1) * a->dilation_h + 1;
   p.ring = p.span + (a->rows - 1) * a->stride_h;
-  p.runs = a->kernel_h * a->kernel_w * a->split;
+  p.columns *= a->rows;
+  p.runs = a->kernel_h * a->kernel_w;
+  p.pieces = (p.runs + a->chunk - 1) / a->chunk * a->parts;
   return p;
 }
 
 #define SUMS (TERNC_LUT_COLUMNS * TERNC_LUT_CHANNELS)
-#define WIDE (2 * TERNC_LUT_COLUMNS)
 
 /* Scratch: the ring, a pixel of zero points, places of runs, lane sums, 32-bit sums. */
 static uint64_t scratch_words(const lut_args *a, const lut_plan *p) {
   const uint64_t ring = ternc_mul_sat((uint64_t)p->ring * p->slots, (uint64_t)p->groups * p->entries);
-  const uint64_t rest = ((uint64_t)p->groups * a->group + 3) / 4 + 2 * (uint64_t)p->runs + SUMS + WIDE;
+  uint64_t rest = ((uint64_t)p->groups * a->group + 3) / 4 + 2 * (uint64_t)p->runs + SUMS;
+  if (p->pieces > 1) rest += 2 * (uint64_t)p->columns * a->held;
   return ring > UINT32_MAX ? ring : ring + rest;
 }
 
@@ -66,7 +71,7 @@ static int codes_fit(const uint8_t *w, uint64_t bytes, uint32_t group, const lut
   }
   for (; w != end; w += 4) {
     uint32_t k;
-    if (left == 0) left = p->run_groups;
+    if (left == 0) left = p->groups;
     word = *(const uint32_t *)(const void *)w;
     for (k = 0; k < 6 && left > 0; k++, left--, word <<= 5) {
       if (word >> 27 == 0 || (word >> 27 & 15) > p->entries) return 0;
@@ -83,14 +88,16 @@ TERNC_COLD static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
   if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
       (a->group != 3 && a->group != 4) || !ternc_is_dim(a->columns) ||
       (a->rows != 1 && (a->rows != 2 || a->columns != TERNC_LUT_COLUMNS / 2)) ||
-      !ternc_is_dim(a->split) || a->split > a->in_c || !ternc_is_dim(a->chunk) ||
+      !ternc_is_dim(a->parts) || !ternc_is_dim(a->chunk) || !ternc_is_dim(a->held) ||
       ((a->kernel_h | a->kernel_w | a->dilation_h | a->dilation_w | a->stride_h | a->stride_w) &
        ~255u) != 0) {
     return TERNC_E_OPERAND;
   }
   p = plan_of(a);
-  count = ternc_mul_sat(ternc_mul_sat(p.runs, a->out_c), p.run_bytes);
-  if (ternc_expect(op, a->w, a->group == 3 ? TERNC_I32 : TERNC_U8,
+  count = ternc_mul_sat(ternc_mul_sat(p.runs, a->out_c), (uint64_t)p.run_bytes * a->parts);
+  if ((uint64_t)(a->parts - 1) * p.groups * a->group >= a->in_c || /* a part without channels */
+      (p.pieces > 1 && (a->columns > TERNC_LUT_COLUMNS || a->held > a->out_c)) ||
+      ternc_expect(op, a->w, a->group == 3 ? TERNC_I32 : TERNC_U8,
                    a->group == 3 ? count / 4 : count) ||
       ternc_expect(op, a->scratch, TERNC_I32, scratch_words(a, &p))) {
     return TERNC_E_OPERAND;
@@ -113,31 +120,33 @@ static const int8_t *row_of(const lut_job *job, int32_t row) {
   return job->x + (size_t)(uint32_t)row * job->a.in_w * job->a.in_c;
 }
 
-/* The last group of a pixel, of fewer channels than a pattern has: the others read as 0. */
+/* The last group of a pixel, at p and q, of fewer channels than a pattern has: the others read as 0. */
 static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, const int8_t *p,
                                       const int8_t *q) {
   int8_t last_p[4] = {0, 0, 0, 0}, last_q[4] = {0, 0, 0, 0};
   const uint32_t rest = a->in_c % a->group;
   uint32_t i;
   for (i = 0; i < rest; i++) {
-    last_p[i] = p[a->in_c - rest + i];
-    last_q[i] = q[a->in_c - rest + i];
+    last_p[i] = p[i];
+    last_q[i] = q[i];
   }
   if (a->group == 4) ternc_lut_build4(t, 0, last_p, last_q, 1);
   else ternc_lut_build3(t, 0, last_p, last_q, 1);
 }
 
-/* The table row of window row `v` (0: the first that output row 0 reads) of the strip that begins
- * at output `first`: `used` columns of each phase. */
-static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t v, uint32_t first,
-                                     uint32_t used) {
+/* A part's table row of window row `v` (0: the first that output row 0 reads) of the strip that
+ * begins at output `first`: `used` columns of each phase. */
+static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t part, uint32_t v,
+                                     uint32_t first, uint32_t used) {
   const lut_args *a = &job->a;
   const lut_plan *p = &job->p;
   const int32_t row = (int32_t)v - a->pad_top;
   const int8_t *const line = row_of(job, row);
   const int8_t *const line_1 = row_of(job, row + (int32_t)(p->shift_h * a->stride_h));
   const uint32_t in_c = a->in_c, in_w = a->in_w, four = a->group == 4;
-  const uint32_t whole = in_c / a->group, most = (in_c + a->group - 1) / a->group;
+  const uint32_t from = part * p->groups * a->group, left = in_c - from;
+  const uint32_t whole = left / a->group < p->groups ? left / a->group : p->groups;
+  const uint32_t most = whole == p->groups ? whole : (left + a->group - 1) / a->group;
   const size_t step = (size_t)p->slots * p->entries;
   const size_t size = (size_t)a->in_h * in_w * in_c, need = (size_t)most * a->group;
   const int8_t *const last = size < need ? NULL : job->x + (size - need);
@@ -149,18 +158,20 @@ static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t v
       const int8_t *p0 = job->zeros, *p1 = job->zeros;
       uint32_t groups = most; /* the last may take in other pixels' channels, of no weight */
       if (line != NULL && column < in_w) {
-        p0 = line + column * in_c;
+        p0 = line + column * in_c + from;
         if (last == NULL || p0 > last) groups = whole; /* or lie beyond the image */
       }
       if (line_1 != NULL && column_1 < in_w) {
-        p1 = line_1 + column_1 * in_c;
+        p1 = line_1 + column_1 * in_c + from;
         if (last == NULL || p1 > last) groups = whole;
       }
       column += a->stride_w;
       column_1 += a->stride_w;
       if (four) ternc_lut_build4(t, step, p0, p1, groups);
       else ternc_lut_build3(t, step, p0, p1, groups);
-      if (groups != most) build_rest(a, t + step * whole, p0, p1);
+      if (groups != most) {
+        build_rest(a, t + step * whole, p0 + a->group * whole, p1 + a->group * whole);
+      }
     }
   }
 }
@@ -192,15 +203,21 @@ static void store_lanes(const uint32_t *sums, uint32_t o, uint32_t channels,
   }
 }
 
-/* Adds the lanes of 16 sums, of which some may mean nothing, up to `wide`: lane 0's, then lane 1's;
- * the first ones begin it. */
-static TERNC_NOINLINE void add_wide(uint32_t *wide, const uint32_t *sums, int first) {
-  const uint32_t *const end = sums + TERNC_LUT_COLUMNS;
-  for (; sums != end; sums++, wide++) {
-    const uint32_t sum = *sums, low = (sum & 0xffffu) - 0x8000u, high = (sum >> 16) - 0x8000u;
-    wide[0] = first ? low : wide[0] + low;
-    wide[TERNC_LUT_COLUMNS] = first ? high : wide[TERNC_LUT_COLUMNS] + high;
+/* Adds the lanes of each channel's sums up to `wide`: lane 0's, then lane 1's; returns the end. */
+static TERNC_NOINLINE uint32_t *add_wide(uint32_t *wide, const ternc_lut_rows *rows,
+                                         uint32_t columns) {
+  const uint32_t *sums = rows->sums;
+  uint32_t channels;
+  for (channels = rows->channels; channels > 0; channels--, sums += TERNC_LUT_COLUMNS) {
+    const uint32_t *from = sums, *const end = sums + columns;
+    for (; from != end; from++, wide++) {
+      const uint32_t sum = *from;
+      wide[0] += sum & 0xffffu;
+      wide[columns] += sum >> 16;
+    }
+    wide += columns;
   }
+  return wide;
 }
 
 static TERNC_NOINLINE void store_wide(const ternc_lane_requant *q, const uint32_t *wide, uint32_t o,
@@ -212,43 +229,34 @@ static TERNC_NOINLINE void store_wide(const ternc_lane_requant *q, const uint32_
   }
 }
 
-/* All output channels of up to 16 columns. */
-static TERNC_NOINLINE void compute(const lut_job *job, const ternc_op *op, ternc_lut_rows *rows,
-                                   const lut_outputs *to) {
-  const lut_args *a = &job->a;
-  const uint32_t total = job->p.runs, codes = total * rows->run_bytes;
-  const ternc_lut_place *const runs = rows->runs;
-  uint32_t *const sums = rows->sums, *const wide = sums + SUMS;
-  uint32_t o, i, done;
-  rows->codes = (const uint8_t *)ternc_data(op, a->w);
-  if (total <= a->chunk) {
-    rows->runs_end = runs + total;
-    for (o = 0; o < a->out_c; o += rows->channels) {
-      rows->channels = a->out_c - o < TERNC_LUT_CHANNELS ? a->out_c - o : TERNC_LUT_CHANNELS;
-      ternc_lut_sum(rows, a->group);
-      rows->codes += codes * rows->channels;
-      store_lanes(sums, o, rows->channels, to);
-    }
-    return;
+/* The channels from `o` to `end` at up to 16 columns: one of their sums, whose codes begin at w. */
+static TERNC_NOINLINE void compute(const lut_job *job, ternc_lut_rows *rows, const uint8_t *w,
+                                   uint32_t o, uint32_t end, const lut_outputs *to) {
+  const uint32_t codes = (uint32_t)(rows->runs_end - rows->runs) * rows->run_bytes;
+  uint32_t *wide = rows->sums + SUMS;
+  rows->codes = w + (size_t)o * codes;
+  for (; o < end; o += rows->channels) {
+    rows->channels = end - o < TERNC_LUT_CHANNELS ? end - o : TERNC_LUT_CHANNELS;
+    ternc_lut_sum(rows, job->a.group);
+    rows->codes += codes * rows->channels;
+    if (job->p.pieces == 1) store_lanes(rows->sums, o, rows->channels, to);
+    else wide = add_wide(wide, rows, job->p.columns);
   }
-  rows->channels = 1;
-  for (o = 0; o < a->out_c; o++) {
-    for (done = 0; done < total; done += a->chunk) {
-      const uint32_t here = total - done < a->chunk ? total - done : a->chunk;
-      rows->runs = runs + done;
-      rows->runs_end = rows->runs + here;
-      ternc_lut_sum(rows, a->group);
-      add_wide(wide, sums, done == 0);
-      rows->codes += here * rows->run_bytes;
-    }
+}
+
+/* The outputs of the channels from `o` to `end`, from their 32-bit sums. */
+static TERNC_NOINLINE void finish(const lut_job *job, const uint32_t *wide, uint32_t o, uint32_t end,
+                                  const lut_outputs *to) {
+  const uint32_t columns = job->p.columns;
+  for (; o < end; o++, wide += 2 * columns) {
+    uint32_t i;
     for (i = 0; i < to->count; i++) {
       const lut_line *line = to->lines + i;
-      const uint32_t *const lane_1 = wide + TERNC_LUT_COLUMNS + line->from;
+      const uint32_t *const lane_1 = wide + columns + line->from;
       store_wide(&to->q, wide + line->from, o, line->count, line->y);
       store_wide(&to->q, lane_1, o, line->count_1, line->y + to->lane_1);
     }
   }
-  rows->runs = runs;
 }
 
 /* Where the runs find their entries, for the window at row `v` and column `first` of the strip; the
@@ -257,27 +265,24 @@ static void place_runs(const lut_job *job, ternc_lut_place *runs, uint32_t v, ui
                        uint32_t down, uint32_t all_beside) {
   const lut_args *a = &job->a;
   const lut_plan *p = &job->p;
-  const uint32_t part = p->run_groups * p->slots * p->entries, row_words = part * a->split;
+  const uint32_t row_words = p->groups * p->slots * p->entries;
   const uint32_t beside = down == 0 ? TERNC_LUT_COLUMNS / 2 * p->entries : 0;
-  uint32_t dy, dx, s;
+  uint32_t dy, dx;
   for (dy = 0; dy < a->kernel_h; dy++) {
     const uint32_t at = v + dy * a->dilation_h, row = at % p->ring * row_words;
     const uint32_t gap = ternc_lut_gap((at + down) % p->ring * row_words - row + beside);
-    for (dx = 0; dx < a->kernel_w; dx++) {
+    for (dx = 0; dx < a->kernel_w; dx++, runs++) {
       const uint32_t column = dx * a->dilation_w;
       const uint32_t slot = column % a->stride_w * p->width + column / a->stride_w + first;
-      const uint32_t at_tap = row + slot * p->entries;
-      for (s = 0; s < a->split; s++, runs++) {
-        runs->first = ternc_lut_run(job->table, at_tap + s * part, all_beside, p->entries);
-        runs->gap = gap;
-      }
+      runs->first = ternc_lut_run(job->table, row + slot * p->entries, all_beside, p->entries);
+      runs->gap = gap;
     }
   }
 }
 
 /* The outputs of lane row `r` at `count` columns from `first`. */
-TERNC_INLINE lut_line line_of(const lut_job *job, int8_t *y, uint32_t r, uint32_t first, uint32_t from,
-                        uint32_t count) {
+static TERNC_NOINLINE lut_line line_of(const lut_job *job, int8_t *y, uint32_t r, uint32_t first,
+                                       uint32_t from, uint32_t count) {
   const lut_args *a = &job->a;
   const lut_plan *p = &job->p;
   const uint32_t end_1 = first + p->shift_w + count;
@@ -297,7 +302,9 @@ static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t fi
   const lut_plan *p = &job->p;
   const size_t row_words = (size_t)p->groups * p->slots * p->entries;
   const uint32_t used = ((count + 1) & ~1u) + (a->kernel_w - 1) * a->dilation_w / a->stride_w;
-  uint32_t r, at, two, built = 0; /* rows below are in the ring, or no longer needed */
+  const uint8_t *const w = (const uint8_t *)ternc_data(op, a->w);
+  uint32_t *const wide = (uint32_t *)(runs + p->runs) + SUMS;
+  uint32_t r, o, end, part, row, at, tap, i, two, built = 0; /* rows below are no longer built */
   ternc_lut_rows rows;
   lut_outputs to;
   to.q.m = (const int32_t *)ternc_data(op, a->m);
@@ -310,27 +317,44 @@ static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t fi
   to.q.r = (const int8_t *)ternc_data(op, a->r);
   to.q.y = (int8_t *)ternc_data(op, a->y);
   to.lane_1 = ((size_t)p->shift_h * a->out_w + p->shift_w) * a->out_c;
-  rows.runs = runs;
   rows.sums = (uint32_t *)(runs + p->runs);
   rows.table = job->table;
   rows.run_bytes = p->run_bytes;
   rows.step = p->slots * p->entries;
   for (r = 0; r < p->lane_h; r += 1 + two) {
     const uint32_t v = r * a->stride_h;
+    uint32_t needed;
     two = a->rows == 2 && r + 1 < p->lane_h; /* two rows of 8 columns */
+    needed = v + p->span + two * a->stride_h;
     if (built < v) built = v;
-    for (; built < v + p->span + two * a->stride_h; built++) {
-      build_row(job, job->table + built % p->ring * row_words, built, first, used);
-    }
-    for (at = 0; at < count; at += TERNC_LUT_COLUMNS) {
-      const uint32_t here = count - at < TERNC_LUT_COLUMNS ? count - at : TERNC_LUT_COLUMNS;
-      rows.columns = two ? TERNC_LUT_COLUMNS : (here + 1) & ~1u;
-      rows.beside = !two && here == TERNC_LUT_COLUMNS;
-      place_runs(job, runs, v, at, two * a->stride_h, rows.beside);
-      to.count = 1 + two;
-      to.lines[0] = line_of(job, y, r, first + at, 0, here);
-      if (two) to.lines[1] = line_of(job, y, r + 1, first + at, TERNC_LUT_COLUMNS / 2, here);
-      compute(job, op, &rows, &to);
+    for (o = 0; o < a->out_c; o = end) {
+      end = p->pieces == 1 || a->out_c - o < a->held ? a->out_c : o + a->held;
+      for (i = 0; p->pieces > 1 && i < 2 * p->columns * (end - o); i++) {
+        wide[i] = 0u - (p->pieces << 15); /* what the lanes of all pieces begin with */
+      }
+      for (part = 0; part < a->parts; part++) {
+        for (row = a->parts == 1 ? built : v; row < needed; row++) {
+          build_row(job, job->table + row % p->ring * row_words, part, row, first, used);
+        }
+        for (at = 0; at < count; at += TERNC_LUT_COLUMNS) {
+          const uint32_t here = count - at < TERNC_LUT_COLUMNS ? count - at : TERNC_LUT_COLUMNS;
+          rows.columns = two ? TERNC_LUT_COLUMNS : (here + 1) & ~1u;
+          rows.beside = !two && here == TERNC_LUT_COLUMNS;
+          place_runs(job, runs, v, at, two * a->stride_h, rows.beside);
+          to.count = 1 + two;
+          to.lines[0] = line_of(job, y, r, first + at, 0, here);
+          if (two) to.lines[1] = line_of(job, y, r + 1, first + at, TERNC_LUT_COLUMNS / 2, here);
+          for (tap = 0; tap < p->runs; tap += a->chunk) {
+            const uint32_t left = p->runs - tap;
+            rows.runs = runs + tap;
+            rows.runs_end = rows.runs + (left < a->chunk ? left : a->chunk);
+            compute(job, &rows, w + ((size_t)part * p->runs + tap) * a->out_c * p->run_bytes, o, end,
+                    &to);
+          }
+        }
+      }
+      built = needed;
+      if (p->pieces > 1) finish(job, wide, o, end, &to);
     }
   }
 }
