@@ -1,9 +1,7 @@
 """Mixed precision: which layers may be ternary so that the loss stays below a limit.
 
-Each layer is measured alone: what it saves, and how much noise it adds to the output. From that
-follow sets of layers that save more and more, and bisection finds the last whose measured loss
-holds the limit. Which one is taken, other samples decide, that have chosen nothing: of a choice
-picked for its score, the score is too good.
+Choices are measured on some of the samples (`mixed_candidates`). Which one is taken, the others
+decide, that have chosen nothing: of a choice picked for its score, the score is too good.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ternc.diagnostics import CompileError, Diagnostic, Diagnostics, Severity
-from ternc.ladder import Item, highest, ladder
+from ternc.mixed_candidates import Candidates, candidates
 from ternc.mixed_search import Choice, Price, Search
 from ternc.quality import Drop, Measure
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 Objective = Literal["flash", "latency"]
 OBJECTIVES: Final = ("flash", "latency")
 _ROUNDING: Final = 1e-9
-_BEYOND: Final = 2  # rungs above the selected one that the confirming samples may allow
+_ATTEMPTS: Final = 8  # choices that are confirmed; more would let chance find one
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +137,12 @@ def choose(
     names = dict.fromkeys(slot.node.name or "" for slot in float_slots(
         model, None, precision.not_ternary | precision.kept("int16")))
     free = [name for name in names if name not in forced]
-    base = search.choice(forced)
-    singles = []
-    for index, name in enumerate(free):
-        singles.append(search.choice((*forced, name), refit=False))
-        if progress is not None:
-            progress(index + 1, len(free) + 1)
-    items = [Item(name, _cost(base, precision) - _cost(single, precision),
-                  single.select.relative_noise - base.select.relative_noise)
-             for name, single in zip(free, singles, strict=True)]
-    rungs = [(*forced, *rung.names) for rung in ladder(items)]
-    found = _found(search, rungs, base, limit)
-    tried = [search.choice(names) for names in ((), forced, *rungs) if search.measured(names)]
+    offered = candidates(search, forced, free, limit,
+                         lambda choice: _cost(choice, precision), progress)
+    base, singles = offered.base, offered.singles
+    found = _found(search, offered, limit)
+    search.choice(())  # what a limit that cannot be held is told beside
+    tried = search.choices
     points = {choice.ternary: _point(search, choice) for choice in tried}
     if found is None:
         raise CompileError((*diagnostics, _cannot_hold(search, tried, precision.max_drop)))
@@ -163,7 +155,7 @@ def choose(
     return MixedPrecision(
         search.measure, precision.minimize, precision.max_drop, search.reference, search.samples,
         tuple(_sensitivity(search, base, name, single)
-              for name, single in zip(free, singles, strict=True)),
+              for name, single in singles.items()),
         _pareto([p for p in points.values() if set(forced) <= set(p.ternary)],
                 points[found.ternary]),
         points[found.ternary], confirmed, sure)
@@ -174,32 +166,26 @@ def _cost(choice: Choice, precision: Precision) -> int:
     return price.flash_bytes if precision.minimize == "flash" else price.instructions
 
 
-def _found(search: Search, rungs: list[tuple[str, ...]], base: Choice, limit: float
-           ) -> Choice | None:
-    """The highest rung that is sure to hold.
+def _found(search: Search, offered: Candidates, limit: float) -> Choice | None:
+    """The cheapest choice that is sure to hold.
 
     Samples that are too few to be sure even of the int8 model are sure of nothing: then it is the
-    highest rung that was measured to hold.
+    cheapest choice that was measured to hold.
     """
-    def selects(rung: int) -> bool:
-        return search.selected(search.choice(rungs[rung])).value <= limit
-
-    def confirms(rung: int) -> bool:
-        return search.confirmed(search.choice(rungs[rung])).bound <= limit
-
-    def measures(rung: int) -> bool:
-        return search.overall(search.choice(rungs[rung])).value <= limit
-
-    selected = highest(len(rungs), selects)
-    sure = highest(min(selected + _BEYOND, len(rungs)), confirms)
-    if sure:
-        return search.choice(rungs[sure - 1])
-    if search.confirmed(base).bound <= limit:
-        return base
-    measured = highest(selected, measures)
-    if measured:
-        return search.choice(rungs[measured - 1])
-    return base if search.overall(base).value <= limit else None
+    attempts, least = 0, np.inf
+    for choice in offered.promising:
+        if search.loss(choice) > least or attempts == _ATTEMPTS:
+            continue
+        attempts += 1
+        if search.confirmed(choice).bound <= limit:
+            return choice
+        least = search.loss(choice)  # one that loses more would hardly do better
+    if search.confirmed(offered.base).bound <= limit:
+        return offered.base
+    for choice in offered.promising:
+        if search.overall(choice).value <= limit:
+            return choice
+    return offered.base if search.overall(offered.base).value <= limit else None
 
 
 def _point(search: Search, choice: Choice) -> Point:

@@ -14,7 +14,8 @@ import onnx_ir as ir
 
 from ternc.diagnostics import CompileError, Diagnostic, Diagnostics
 from ternc.labels import class_numbers, read_labels
-from ternc.quality import Array, Drop, Measure, Scores, answer, scores
+from ternc.quality import SURE, Array, Drop, Measure, Scores, answer, scores
+from ternc.reconstruct import Memo
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
@@ -80,29 +81,50 @@ class Search:
         self.selecting = _part(check, expected, given, chosen)
         self.confirming = self.selecting if step == 1 else _part(
             check, expected, given, [not taken for taken in chosen])
-        self._choices: dict[tuple[frozenset[str], bool], Choice] = {}
+        self._choices: dict[frozenset[str], Choice] = {}
+        self._memo = Memo()
 
-    def choice(self, ternary: Sequence[str], *, refit: bool = True) -> Choice:
+    def choice(self, ternary: Sequence[str]) -> Choice:
         """Compiles with these layers ternary as `apply` would, and scores."""
         from ternc.precision import apply
 
-        key = frozenset(ternary), refit
+        key = frozenset(ternary)
         if key not in self._choices:
             model = ir.from_proto(self.base)
             keep = {node: kept for node, kept in self.precision.keep.items() if kept != "ternary"}
             keep |= dict.fromkeys(ternary, "ternary")
-            names = tuple(node.name or "" for node in model.graph if node.name in key[0])
+            names = tuple(node.name or "" for node in model.graph if node.name in key)
             asked = replace(self.precision, ternarize=None, weights="auto", keep=keep,
-                            max_drop=None, refit=refit)
-            apply(model, asked, Diagnostics(), self.fit)
+                            max_drop=None)
+            apply(model, asked, Diagnostics(), self.fit, memo=self._memo)
             proto = ir.to_proto(model)
             self._choices[key] = Choice(names, self.price(model), proto,
                                         self.selecting.score(proto))
         return self._choices[key]
 
-    def measured(self, ternary: Sequence[str]) -> bool:
-        """Whether that choice has been compiled as it would be in the end."""
-        return (frozenset(ternary), True) in self._choices
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """All that were measured."""
+        return tuple(self._choices.values())
+
+    def loss(self, choice: Choice) -> float:
+        """What to compare choices by, on the samples that select."""
+        return choice.select.loss_from(self._reference(confirming=False))
+
+    def promises(self, choice: Choice, base: Choice, limit: float) -> bool:
+        """Whether the confirming samples may be expected to prove that `choice` holds `limit`.
+
+        Where they will not even prove it of `base`: whether it holds on the selecting samples.
+        """
+        if self._expected_bound(base) > limit:
+            return self.selected(choice).value <= limit
+        return self._expected_bound(choice) <= limit
+
+    def _expected_bound(self, choice: Choice) -> float:
+        selected = self.selected(choice)
+        value = self.loss(choice) if self.measure == "accuracy" else selected.value
+        ratio = len(self.selecting.expected) / len(self.confirming.expected)
+        return value + SURE * selected.error * float(np.sqrt(ratio))
 
     def selected(self, choice: Choice) -> Drop:
         """The drop on the samples that select."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ternc.mixed_precision import MixedPrecision, Objective
     from ternc.mixed_search import Price
     from ternc.passes._quantization_plan import Widths
+    from ternc.reconstruct import Memo
 
 Progress = Callable[[int, "int | None"], None]
 ACTIVATIONS: Final = ("auto", "float32", "int8", "int16", "dynamic")
@@ -35,8 +36,7 @@ _HELD: Final = 1024  # samples of an iterator that are kept in memory, and that 
 class Precision:
     """What the user asked for; `ternarize` is None, "auto" or the name of a scheme.
 
-    `minimize` is what a limit on the loss is spent on, "flash" or "latency". With `refit`, layers
-    that stay int8 or float are fitted to what the ternary layers before them give.
+    `minimize` is what a limit on the loss is spent on, "flash" or "latency".
     """
 
     activations: str = "auto"
@@ -46,7 +46,6 @@ class Precision:
     max_drop: float | None = None
     method: str = "minmax"
     minimize: Objective = "flash"
-    refit: bool = True
 
     def kept(self, precision: str) -> frozenset[str]:
         """The nodes that the user fixed to `precision`."""
@@ -175,11 +174,12 @@ def _check_combination(
 def apply(
     model: ir.Model, precision: Precision, diagnostics: Diagnostics, data: Samples | None = None,
     *, labels: Any = None, evaluation: Samples | None = None, quantized: bool = False,
-    price: Callable[[ir.Model], Price] | None = None, progress: Progress | None = None,
+    price: Callable[[ir.Model], Price] | None = None, memo: Memo | None = None,
+    progress: Progress | None = None,
 ) -> MixedPrecision | None:
     """Quantizes `model` in place, as `precision` says; what mixed precision found, if it ran.
 
-    `price` is asked of mixed precision alone.
+    `price` is asked of mixed precision alone; `memo` holds fits of layers to the same data.
 
     Raises:
         CompileError: the data does not fit, or the limit on the loss cannot be held.
@@ -198,7 +198,7 @@ def apply(
         mixed = choose(model, precision, data, price=price, labels=labels, evaluation=evaluation,
                        diagnostics=diagnostics, progress=progress)
         nodes = frozenset(mixed.chosen.ternary)
-    ternarize(model, precision, diagnostics, data, nodes, progress)
+    ternarize(model, precision, diagnostics, data, nodes, memo, progress)
     if precision.static(data=data is not None, quantized=quantized):
         assert data is not None
         quantize_static(model, data, precision, diagnostics, progress)
@@ -214,7 +214,7 @@ def apply(
 
 def ternarize(
     model: ir.Model, precision: Precision, diagnostics: Diagnostics, data: Samples | None,
-    nodes: frozenset[str] | None, progress: Progress | None = None,
+    nodes: frozenset[str] | None, memo: Memo | None = None, progress: Progress | None = None,
 ) -> None:
     """Makes the weights of `nodes` ternary (None: of all that are not kept)."""
     from ternc.passes.ternarize import Ternarize, float_slots
@@ -227,8 +227,8 @@ def ternarize(
         from ternc.reconstruct import reconstruct
 
         reconstruct(model, list(islice(data, _HELD)) if data.count is None else Head(data),
-                    diagnostics, nodes=nodes, keep=keep, progress=progress,
-                    fixed=precision.kept("float32") if precision.refit else None)
+                    diagnostics, nodes=nodes, keep=keep, fixed=precision.kept("float32"),
+                    memo=memo, progress=progress)
         return
     if data is None:
         diagnostics.note(

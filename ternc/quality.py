@@ -13,6 +13,7 @@ Array = npt.NDArray[np.generic]
 Measure = Literal["accuracy", "sqnr"]
 SURE: Final = 1.645  # standard errors that a drop is added so that 95 % of new samples agree
 _DECIBELS: Final = 10 / np.log(10)
+_SOFTNESS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,14 @@ class Drop:
 class Scores:
     """Of each sample: the energy of the output's error, and whether the answer is right.
 
-    `signal` is the energy of the float model's output; `right` is None without labels.
+    `signal` is the energy of the float model's output. `right` and `margin`, by how much the
+    output of the right answer is above the next, are None without labels.
     """
 
     noise: npt.NDArray[np.float64]
     signal: npt.NDArray[np.float64]
     right: npt.NDArray[np.bool_] | None
+    margin: npt.NDArray[np.float64] | None = None
 
     @property
     def relative_noise(self) -> float:
@@ -53,11 +56,29 @@ class Scores:
         return 200.0 if not self.noise.any() else -_dB(self.relative_noise)
 
     def __add__(self, other: Scores) -> Scores:
-        right = None
+        right = margin = None
         if self.right is not None and other.right is not None:
             right = np.concatenate([self.right, other.right])
+        if self.margin is not None and other.margin is not None:
+            margin = np.concatenate([self.margin, other.margin])
         return Scores(np.concatenate([self.noise, other.noise]),
-                      np.concatenate([self.signal, other.signal]), right)
+                      np.concatenate([self.signal, other.signal]), right, margin)
+
+    def loss_from(self, reference: Scores) -> float:
+        """What these lose against `reference`, finer than `drop_from`, to compare choices by.
+
+        With labels, an answer counts as right by 1 / (1 + exp(-margin / t)), t being a tenth of
+        the usual margin of `reference`: so that answers that are about to change count too, and
+        fewer samples tell choices apart. In points of accuracy; without labels the noise in the
+        signal's energy, above that of `reference`.
+        """
+        if self.margin is None or reference.margin is None:
+            return self.relative_noise - reference.relative_noise
+        usual = np.abs(reference.margin[np.isfinite(reference.margin)])
+        width = max(_SOFTNESS * float(usual.mean()) if usual.size else 0.0, 1e-30)
+        ours, theirs = (1 / (1 + np.exp(-np.clip(margins / width, -50, 50)))
+                        for margins in (self.margin, reference.margin))
+        return 100.0 * float((theirs - ours).mean())
 
     def drop_from(self, reference: Scores) -> Drop:
         """What these lose against `reference`, of the same samples.
@@ -83,15 +104,17 @@ def scores(
     expected: Iterable[Array], got: Iterable[Array], labels: Array | None
 ) -> Scores:
     """Scores of the outputs `got`, the float model's being `expected`."""
-    noise, signal, right = [], [], []
+    noise, signal, right, margins = [], [], [], []
     for index, (want, have) in enumerate(zip(expected, got, strict=True)):
         wide = np.asarray(want, np.float64)
         signal.append(float((wide**2).sum()))
         noise.append(float(((wide - np.asarray(have, np.float64)) ** 2).sum()))
         if labels is not None:
             right.append(answer(have) == int(labels[index]))
-    return Scores(np.array(noise), np.array(signal),
-                  None if labels is None else np.array(right, bool))
+            margins.append(margin(have, int(labels[index])))
+    if labels is None:
+        return Scores(np.array(noise), np.array(signal), None)
+    return Scores(np.array(noise), np.array(signal), np.array(right, bool), np.array(margins))
 
 
 def sqnr(expected: Sequence[Array], got: Sequence[Array]) -> float:
@@ -112,6 +135,21 @@ def answer(output: Array) -> int:
     if flat.size > 1:
         return int(flat.argmax())
     return int(flat[0] > 0.5) if flat.dtype.kind == "f" else int(flat[0])
+
+
+def margin(output: Array, label: int) -> float:
+    """By how much the output of class `label` is above the largest other one.
+
+    Of an only output: its distance from 0.5, or 1 for integers, negative where it is wrong.
+    """
+    flat = np.asarray(output).reshape(-1)
+    if flat.size == 1:
+        distance = abs(float(flat[0]) - 0.5) if flat.dtype.kind == "f" else 1.0
+        return distance if answer(flat) == label else -distance
+    if not 0 <= label < flat.size:
+        return -np.inf
+    wide = flat.astype(np.float64)
+    return float(wide[label] - np.delete(wide, label).max())
 
 
 def _dB(ratio: float) -> float:  # noqa: N802 - the unit's spelling

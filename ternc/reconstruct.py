@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from typing import Final
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,19 +30,47 @@ from ternc.passes._linear import RECURRENT, Slot
 from ternc.passes.ternarize import by_scheme, float_slots, real, warn
 from ternc.quantize.reconstruction import reconstruct_weights
 from ternc.reconstruct_recurrent import Fitted, fit_recurrent, set_bias
-from ternc.refit import refit
+from ternc.refit import Refitted, refitted
 
 Array = npt.NDArray[np.float64]
+_T = TypeVar("_T")
 FALLBACK: Final = "optimal"
 
 _DAMPING: Final = (0.01, 0.1, 1.0)
 _LARGEST: Final = 4096  # inputs of a channel; beyond, a Gram matrix takes more than 128 MB
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Ternary weights of one layer, what its bias gains, and how they were found."""
+
+    weights: Ternary
+    bias: Array | None
+    how: str
+
+
+@dataclass(slots=True)
+class Memo:
+    """Fits of one model's layers to the same samples, so that no fit is made twice.
+
+    What a layer is fitted to follows from the layers before it: a fit serves every choice of
+    ternary layers that agrees on those.
+    """
+
+    fits: dict[tuple[object, ...], _Found | Refitted | Fitted | None] = field(
+        default_factory=dict)
+
+    def get(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
+        """The fit of `key`, made if it is not known."""
+        if key not in self.fits:
+            self.fits[key] = make()  # type: ignore[assignment]
+        return self.fits[key]  # type: ignore[return-value]
+
+
 def reconstruct(
     model: ir.Model, feeds: Iterable[Feed], diagnostics: Diagnostics, *,
     nodes: AbstractSet[str] | None = None, keep: AbstractSet[str] = frozenset(),
-    fixed: AbstractSet[str] | None = None,
+    fixed: AbstractSet[str] | None = None, memo: Memo | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> None:
     """Makes float weights of `model` ternary, in the canonical form of `detect_ternary`.
@@ -53,6 +83,8 @@ def reconstruct(
         keep: Names of nodes that must not become ternary.
         fixed: Names of nodes whose weights stay as they are; by default no node is fitted to what
             the ternary layers before it give.
+        memo: Fits made before, of a model with the same float weights and node names to the same
+            samples; new ones are added.
         progress: Called with (layers done, layers in all).
 
     Layers with more than 4,096 inputs to a channel or a form without a Gram matrix get the codes
@@ -63,30 +95,54 @@ def reconstruct(
         OracleError: onnxruntime cannot run the model.
     """
     original = ir.to_proto(model)
+    memo = memo or Memo()
     chosen = [(slot.node, slot.index) for slot in float_slots(model, nodes, keep)]
+    before = _ternary_before(model, {node for node, _ in chosen})
     slots = list(float_slots(model)) if fixed is not None else list(
         float_slots(model, nodes, keep))
     made: dict[tuple[ir.Value, int], ir.Value] = {}
-    recurrent: dict[ir.Node, Fitted | None] = {}
     for done, slot in enumerate(slots):
-        if (slot.node, slot.index) in chosen:
-            key = (slot.weight, slot.axis)
-            if key not in made:
-                gates = None
-                if slot.node.op_type in RECURRENT:
-                    if slot.node not in recurrent:
-                        recurrent[slot.node] = _fit_gates(model, original, slot.node, feeds)
-                    gates = recurrent[slot.node]
-                made[key] = canonical(slot, _ternary(model, original, slot, feeds, diagnostics,
-                                                     gates))
-            put_in_slot(slot, made[key])
+        node = slot.node
+        key = (node.name or id(node), slot.index, before[node], len(slot.weight.uses()) > 1)
+        if (node, slot.index) in chosen:
+            weight = (slot.weight, slot.axis)
+            if weight not in made:
+                gates = memo.get(
+                    ("gates", key[0], before[node]),
+                    partial(_fit_gates, model, original, node, feeds),
+                ) if node.op_type in RECURRENT else None
+                if gates is not None:
+                    set_bias(node, gates.bias)
+                found = memo.get(
+                    ("ternary", *key), partial(_ternary, model, original, slot, feeds, gates))
+                real_weights = constant(slot.weight)
+                assert real_weights is not None
+                warn(diagnostics, slot, real_weights, found.weights, found.how)
+                if found.bias is not None:
+                    add_to_bias(node, found.bias)
+                made[weight] = canonical(slot, found.weights)
+            put_in_slot(slot, made[weight])
             import_int2(model)
-        elif made and fixed is not None and (slot.node.name or "") not in fixed:
+        elif before[node] and fixed is not None and (node.name or "") not in fixed:
             inputs = layer_inputs(slot)
             if inputs is not None and inputs.size <= _LARGEST and len(slot.weight.uses()) == 1:
-                refit(model, original, slot, inputs, feeds)
+                better = memo.get(
+                    ("refit", *key), partial(refitted, model, original, slot, inputs, feeds))
+                if better is not None:
+                    better.put(slot)
         if progress is not None:
             progress(done + 1, len(slots))
+
+
+def _ternary_before(model: ir.Model, chosen: set[ir.Node]) -> dict[ir.Node, frozenset[object]]:
+    """The names of the chosen nodes that each node's inputs depend on."""
+    found: dict[ir.Node, frozenset[object]] = {}
+    for node in model.graph:
+        sources = {value.producer() for value in node.inputs if value is not None}
+        found[node] = frozenset[object]().union(*(
+            found[source] | ({source.name or id(source)} if source in chosen else frozenset())
+            for source in sources if source is not None))
+    return found
 
 
 def _fit_gates(model: ir.Model, original: onnx.ModelProto, node: ir.Node, feeds: Iterable[Feed]
@@ -95,34 +151,26 @@ def _fit_gates(model: ir.Model, original: onnx.ModelProto, node: ir.Node, feeds:
     weights = (node.inputs[1], node.inputs[2])
     if any(value is None or len(value.uses()) > 1 for value in weights):
         return None
-    found = fit_recurrent(model, original, node, feeds)
-    if found is not None:
-        set_bias(node, found.bias)
-    return found
+    return fit_recurrent(model, original, node, feeds)
 
 
 def _ternary(model: ir.Model, original: onnx.ModelProto, slot: Slot, feeds: Iterable[Feed],
-             diagnostics: Diagnostics, gates: Fitted | None) -> Ternary:
-    """Codes and scale of one layer, and a warning about what they lose."""
+             gates: Fitted | None) -> _Found:
+    """Codes and scale of one layer."""
     weights = constant(slot.weight)
     assert weights is not None
     inputs = layer_inputs(slot)
     if gates is not None:
-        found = gates.w if slot.index == 1 else gates.r
-        how = "by the error of the gates on the calibration data"
-    elif inputs is None or inputs.size > _LARGEST:
-        found, how = by_scheme(slot, weights, FALLBACK), f"scheme {FALLBACK}"
-    else:
-        shared = len(slot.weight.uses()) > 1
-        found = _fit(model, original, slot, inputs, feeds, correct=not shared)
-        how = "by the error of the layer's output on the calibration data"
-    warn(diagnostics, slot, weights, found, how)
-    return found
+        return _Found(gates.w if slot.index == 1 else gates.r, None,
+                      "by the error of the gates on the calibration data")
+    if inputs is None or inputs.size > _LARGEST:
+        return _Found(by_scheme(slot, weights, FALLBACK), None, f"scheme {FALLBACK}")
+    return _fit(model, original, slot, inputs, feeds)
 
 
 def _fit(model: ir.Model, original: onnx.ModelProto, slot: Slot, inputs: LayerInputs,
-         feeds: Iterable[Feed], *, correct: bool) -> Ternary:
-    """Codes and scale of one layer; with `correct`, moves its mean error into the bias."""
+         feeds: Iterable[Feed]) -> _Found:
+    """Codes and scale of one layer; its mean error goes into the bias unless it is shared."""
     weights = constant(slot.weight)
     assert weights is not None
     halves = moments(model, original, inputs, feeds)
@@ -132,13 +180,14 @@ def _fit(model: ir.Model, original: onnx.ModelProto, slot: Slot, inputs: LayerIn
     fitted = reconstruct_weights(rows, both.gram, both.cross, damping=damping)
     scale = np.where(fitted.scale > 0, fitted.scale, 1.0).astype(np.float32)
     found = Ternary(inputs.unrows(fitted.codes, weights.shape), scale.reshape(-1))
-    if correct:
+    bias = None
+    if len(slot.weight.uses()) == 1:
         # the bias is not ternary: whatever the mean output lost comes back exactly
         quantized = inputs.rows(real(slot, found)).astype(np.float64)
         lost = (np.einsum("gnk,gk->gn", rows, both.mean_float)
                 - np.einsum("gnk,gk->gn", quantized, both.mean))
-        add_to_bias(slot.node, lost.reshape(-1))
-    return found
+        bias = lost.reshape(-1)
+    return _Found(found, bias, "by the error of the layer's output on the calibration data")
 
 
 def _best_damping(rows: Array, halves: tuple[Moments, Moments]) -> float:

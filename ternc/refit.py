@@ -9,6 +9,7 @@ all, every other sample decides.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,28 +28,42 @@ Array = npt.NDArray[np.float64]
 _RIDGES: Final = (0.001, 0.01, 0.1, 1.0, 10.0)  # of the mean of the Gram matrix's diagonal
 
 
-def refit(model: ir.Model, original: onnx.ModelProto, slot: Slot, inputs: LayerInputs,
-          feeds: Iterable[Feed]) -> None:
-    """Fits the weights in `slot`, which no other node reads, and its bias; in place."""
+@dataclass(frozen=True, slots=True)
+class Refitted:
+    """New weights of a layer, None where the old ones are best, and what its bias gains."""
+
+    weights: npt.NDArray[np.float32] | None
+    bias: Array
+
+    def put(self, slot: Slot) -> None:
+        """Changes the weights in `slot`, which no other node reads, and its bias; in place."""
+        if self.weights is not None:
+            old = slot.weight
+            new = initializer(graph_of(slot.node), f"{old.name}_refit", self.weights)
+            slot.node.replace_input_with(slot.index, new)
+            if not old.uses() and not old.is_graph_output():
+                graph_of(slot.node).initializers.pop(old.name or "", None)
+        add_to_bias(slot.node, self.bias)
+
+
+def refitted(model: ir.Model, original: onnx.ModelProto, slot: Slot, inputs: LayerInputs,
+             feeds: Iterable[Feed]) -> Refitted | None:
+    """The best weights and bias for what `slot`'s layer now reads, None if that is as ever."""
     weights = constant(slot.weight)
     assert weights is not None
     halves = moments(model, original, inputs, feeds)
     both = halves[0] + halves[1]
     if both.cross is None:
-        return  # what it reads has not changed
+        return None
     rows = inputs.rows(weights).astype(np.float64)
     fitted, ridge = rows, _best_ridge(rows, halves)
+    new = None
     if ridge is not None:
         fitted = fitted_rows(rows, both, ridge)
-        old = slot.weight
-        new = initializer(graph_of(slot.node), f"{old.name}_refit",
-                          inputs.unrows(fitted, weights.shape).astype(np.float32))
-        slot.node.replace_input_with(slot.index, new)
-        if not old.uses() and not old.is_graph_output():
-            graph_of(slot.node).initializers.pop(old.name or "", None)
+        new = inputs.unrows(fitted, weights.shape).astype(np.float32)
     lost = (np.einsum("gnk,gk->gn", rows, both.mean_float)
             - np.einsum("gnk,gk->gn", fitted, both.mean))
-    add_to_bias(slot.node, lost.reshape(-1))
+    return Refitted(new, lost.reshape(-1))
 
 
 def fitted_rows(rows: Array, seen: Moments, ridge: float) -> Array:
