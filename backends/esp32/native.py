@@ -82,6 +82,19 @@ class _Convolution:
             for channel in range(g["in_c"])
         ]
 
+    def instructions(self, strip: int, chunks: int, statements: int, bytes_: bool) -> float:
+        """Machine instructions; the constants fit counts of RV32IMC within 5 % (bytes: 13 %)."""
+        g = self.numbers
+        lane = -(-g["out_h"] // 2)
+        rest = lane % strip
+        words = lane // strip * self.image_words(strip) + (self.image_words(rest) if rest else 0)
+        positions = lane * g["out_w"]
+        each = 1.03 * statements
+        if not bytes_:
+            each += 22 * chunks * -(-g["out_c"] // OUTPUTS)
+            each += (18 if chunks == 1 else 44 * chunks) * g["out_c"]
+        return g["n"] * (positions * each + 5.2 * words)
+
     def chunks(self) -> int:
         """Parts of the window whose sums provably fit 16 bits, at most `_MAX_CHUNKS`, or 0."""
         flat = self.codes.reshape(len(self.codes), -1)
@@ -208,6 +221,7 @@ def _native(item: Instruction, layer: _Convolution, strip: int, chunks: int, nam
         c=Tensor(f"{item.layer}:lanes", DType.I32, lane_c.shape, Region.CONSTANT, lane_c),
         y=item.operand("y"), image=image, **layer.numbers, x_zero=item.operand("x_zero"),
         strip=strip, chunks=chunks, shift=item.operand("shift"), lo=item.operand("lo"),
-        hi=item.operand("hi"))
+        hi=item.operand("hi"),
+        instructions=layer.instructions(strip, chunks, statements, kind == "ternc_lines_bytes"))
     made.opcode = opcode
     return made, NativeCode(opcode, source, f"{name}_blocks", call, round(_BYTES * statements))

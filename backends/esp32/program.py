@@ -87,6 +87,7 @@ class Instruction:
     macs: int = 0
     weight_nonzeros: int | None = None  # of ternary weights
     codes: npt.NDArray[np.int64] | None = field(default=None, repr=False)  # of integer weights
+    instructions: float | None = None  # of RV32IMC, where the kernel was chosen by that estimate
 
     def tensors(self, *kinds: Kind) -> list[Tensor]:
         """Tensor operands of the given kinds, in operand order."""
@@ -124,7 +125,8 @@ _RANGES = {Kind.U32: range(2**32), Kind.I32: range(-(2**31), 2**31)}
 
 def instruction(
     name: str, layer: str, op_type: str, *, macs: int = 0, weight_nonzeros: int | None = None,
-    codes: npt.NDArray[np.int64] | None = None, **operands: OperandValue,
+    codes: npt.NDArray[np.int64] | None = None, instructions: float | None = None,
+    **operands: OperandValue,
 ) -> Instruction:
     """Builds an instruction from named operands; every operand must be given and be in range."""
     opcode = BY_NAME[name]
@@ -138,7 +140,8 @@ def instruction(
             assert isinstance(value, (int, np.integer)), (name, operand, value)
             assert value in _RANGES[operand.kind], (name, operand, value)
     return Instruction(
-        opcode, tuple(operands[n] for n in expected), layer, op_type, macs, weight_nonzeros, codes
+        opcode, tuple(operands[n] for n in expected), layer, op_type, macs, weight_nonzeros, codes,
+        instructions,
     )
 
 

@@ -115,16 +115,21 @@ def _row(layer: Layer, compiled: CompiledModel, goal: float, goal_bits: float) -
     }  # fmt: skip
 
 
+def compile_peer(name: str) -> CompiledModel:
+    """One of `PEERS`, int8; ResNet8 comes in float and is calibrated on noise."""
+    data = None
+    if name == "ResNet8":
+        data = np.random.default_rng(0).uniform(0, 255, (8, 1, 32, 32, 3)).astype(np.float32)
+    return ternc.compile(MODELS / PEERS[name][0], "esp32c3", calibration_data=data)
+
+
 def count_models(only: str = "") -> dict[str, Row]:
-    """One row per model that is there; ResNet8 comes in float and is calibrated on noise."""
+    """One row per model that is there."""
     rows = {}
     for name, (file, instructions, arena, flash) in PEERS.items():
         if only not in name or not (MODELS / file).exists():
             continue
-        data = None
-        if name == "ResNet8":
-            data = np.random.default_rng(0).uniform(0, 255, (8, 1, 32, 32, 3)).astype(np.float32)
-        compiled = ternc.compile(MODELS / file, "esp32c3", calibration_data=data)
+        compiled = compile_peer(name)
         done = emulate.run(compiled)
         clang = emulate.run(compiled, compiler=None, emulator="unicorn")
         rows[name] = {

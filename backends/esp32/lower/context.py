@@ -65,6 +65,7 @@ class Work:
     macs: int = 0
     weight_nonzeros: int | None = None  # of ternary weights
     codes: IntArray | None = None  # the weights, output channel first
+    instructions: float | None = None  # of RV32IMC, as estimated for the choice of the kernel
 
 
 _LITTLE = Work()
@@ -251,7 +252,8 @@ class Lowering:
         """Appends an instruction that computes `node`."""
         self.program.instructions.append(instruction(
             name, label(node), node.op_type, macs=work.macs,
-            weight_nonzeros=work.weight_nonzeros, codes=work.codes, **operands,
+            weight_nonzeros=work.weight_nonzeros, codes=work.codes,
+            instructions=work.instructions, **operands,
         ))
 
     def relayout(self, buffer: Buffer, layout: Layout, node: ir.Node) -> Buffer:

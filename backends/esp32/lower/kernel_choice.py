@@ -21,6 +21,7 @@ from ternc.backends.esp32.program import DType
 DEFAULT_SCRATCH = 40 * 1024
 # Kernels that can add a residual.
 ADDING = frozenset({"conv2d_i8_blocked", "conv2d_i8_tiles", "conv2d_i8_t2_lut"})
+RESIDUAL_OUTPUT = 11.5  # instructions for each output of those
 _SHIFTING = frozenset({"conv2d_i8_t2_lists"})  # kernels that requantize `y - lo`
 _SLABS = (32, 64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
 _SMALL_DENSE = 1024  # multiply-accumulates below which the fast kernel is not worth its own flash
@@ -116,8 +117,8 @@ def _dense_lut(codes: Array, numbers: Numbers) -> Iterator[Choice]:
 
 def _dense_blocked(codes: Array, numbers: Numbers) -> Choice:
     packed = layouts.pack_blocks(codes)
-    each = 3.4 if numbers["rows"] == 1 else 3.0
-    instructions = numbers["rows"] * (each * packed.size + 18 * len(codes))
+    each = 3.34 if numbers["rows"] == 1 else 3.0
+    instructions = numbers["rows"] * (each * packed.size + 28 * len(codes))
     return Choice("dense_i8_blocked", packed, DType.I8, instructions)
 
 
@@ -125,7 +126,7 @@ def _conv_blocked(codes: Array, numbers: Numbers) -> Choice:
     packed = layouts.pack_blocks(codes)
     taps = packed.shape[1]
     pixels = numbers["n"] * numbers["out_h"] * numbers["out_w"]
-    each = 2.9 * packed.size + 14 * len(codes) + 3 * taps + 20 * numbers["kernel_h"] + 60
+    each = 2.9 * packed.size + 23 * len(codes) + 3 * taps + 55 * numbers["kernel_h"] + 60
     return Choice(
         "conv2d_i8_blocked", packed, DType.I8, pixels * each, -(-2 * taps // 4), {}, DType.I8
     )
@@ -156,7 +157,7 @@ def _depthwise(codes: Array, numbers: Numbers) -> Choice:
     taps = codes[0].size
     usual = codes.shape[1:3] == (3, 3) and numbers["dilation_w"] == 1
     pixels = numbers["out_h"] * numbers["out_w"]
-    each = pixels * (3.1 * taps + 16 if usual else 9 * taps + 25)
+    each = pixels * (3.1 * taps + 20 if usual else 9 * taps + 25)
     instructions = numbers["n"] * (numbers["in_c"] * (5 * plane + 60) + len(codes) * each)
     return Choice(
         "conv2d_i8_depthwise", codes, DType.I8, instructions, -(-plane // 4), {}, DType.I8

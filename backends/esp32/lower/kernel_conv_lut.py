@@ -164,7 +164,8 @@ def _candidate(
 
     def summed(wide: int) -> float:
         """Instructions for the sums of `wide` columns, requantized."""
-        total = float(pieces.used * (9 + 2 * wide) + unused * 6)
+        each = 8 if wide == _MOST and at_once == 1 else 10  # columns beside each other, or a jump
+        total = float(pieces.used * (each + 2 * wide) + unused * 6)
         total += out * (taps * parts * 5 + 60 * count)
         total += out * (count * (12 * even * at_once + 20) + 32 * wide + 60) * (count > 1)
         return float(total + out * 8 * 2 * wide + taps * parts * 12 + 100)

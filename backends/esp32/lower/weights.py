@@ -21,7 +21,7 @@ from ternc.backends.esp32.lower.forms import (
     Scaled,
     WideArray,
 )
-from ternc.backends.esp32.lower.kernel_choice import ADDING, choose
+from ternc.backends.esp32.lower.kernel_choice import ADDING, RESIDUAL_OUTPUT, choose
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
@@ -262,7 +262,8 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     ctx.emit(
         kernel,
         layer.node,
-        Work(layer.macs, _nonzeros(layer), layer.weights.codes),
+        Work(layer.macs, _nonzeros(layer), layer.weights.codes,
+             None if choice is None else _instructions(choice, residual, layer)),
         x=source.tensor,
         y=output.tensor,
         m=ctx.data(f"{name}:m", constants.m, DType.I32),
@@ -299,6 +300,12 @@ def _emit_wide(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     )
     ctx.bind(layer.epilogue.value, output)
     ctx.absorb(layer.epilogue, layer.node)
+
+
+def _instructions(choice: Choice, residual: Residual | None, layer: Layer) -> float:
+    """The estimate for the layer with what its kernel adds."""
+    added = 0 if residual is None else RESIDUAL_OUTPUT * prod(layer.output_layout.shape)
+    return choice.instructions + added
 
 
 def _residual_operands(residual: Residual | None) -> dict[str, OperandValue]:
