@@ -11,20 +11,31 @@ from onnx_ir.passes import common
 
 from ternc.diagnostics import Diagnostics
 from ternc.passes._convert import CannotConvertError, convert_opset, introduced
-from ternc.passes._graph import Builder, input_at, replace_value
+from ternc.passes._graph import (
+    Builder,
+    graph_of,
+    input_at,
+    only_consumer,
+    remove_dead,
+    replace_value,
+    scalar,
+)
 
 _MICROSOFT = "com.microsoft"
+_HALF_ROOT = float(np.float32(0.5**0.5))
 
 
 class Repair(ir.passes.FunctionalPass):
-    """Contrib operators → standard ones; opset := max(opset, what the operators need).
+    """Contrib operators, Erfc → standard ones; opset := max(opset, what the operators need).
 
     Formula: com.microsoft::Op(x) → the same function in the default domain; a domain that nodes
     use without an import is imported; unnamed nodes take the name of their first output.
 
     Applies to: Gelu, BiasGelu, FastGelu, QuickGelu, FusedMatMul without transBatch, Quantize-
-    and DequantizeLinear of com.microsoft; operators newer than the opset the file declares
-    (LayerNormalization under opset 17). Each repair is a warning TC0005 that names the node.
+    and DequantizeLinear of com.microsoft; Erfc, which tf2onnx leaves as TensorFlow has it, in
+    x/2 · erfc(-x/√2) = Gelu(x) or alone, 1 - Erf(x); operators newer than the opset the file
+    declares (LayerNormalization under opset 17). Each repair is a warning TC0005 that names the
+    node.
 
     Does not apply to: contrib operators with no standard form, which lowering reports.
     """
@@ -40,6 +51,7 @@ class Repair(ir.passes.FunctionalPass):
         changed = self._name_nodes(model)
         changed |= self._import_domains(model)
         changed |= self._replace_contrib(model)
+        changed |= self._replace_erfc(model)
         raised = self._raise_opset(model)
         return ir.passes.PassResult(raised or model, changed or raised is not None)
 
@@ -73,12 +85,29 @@ class Repair(ir.passes.FunctionalPass):
             new = rewrite(node) if rewrite is not None else None
             if new is not None:
                 self._warn(node, f"{_MICROSOFT}::{node.op_type} was replaced by its standard form")
-                replace_value(node.outputs[0], new)
-                graph = node.graph
-                assert graph is not None
-                graph.remove(node, safe=True)
+                _replace(node, new)
                 changed = True
         return changed
+
+    def _replace_erfc(self, model: ir.Model) -> bool:
+        found = [node for node in model.graph.all_nodes()
+                 if node.op_type == "Erfc" and node.domain == ""]
+        for node in found:
+            self._warn(node, "TensorFlow's Erfc, which ONNX does not have, was replaced")
+            gelu = _gelu_around(node)
+            if gelu is not None:
+                last, x = gelu
+                graph = graph_of(last)
+                factors = [value.producer() for value in last.inputs if value is not None]
+                _replace(last, Builder(last).node("Gelu", [x]))
+                for factor in factors:
+                    remove_dead(graph, factor)
+            else:
+                build, one = Builder(node), np.float32(1)
+                erf = build.node("Erf", [node.inputs[0]])
+                _replace(node, build.node(
+                    "Sub", [build.constant("one", one), erf], shape=erf.shape))
+        return bool(found)
 
     def _raise_opset(self, model: ir.Model) -> ir.Model | None:
         current, needed = model.graph.opset_imports[""], 0
@@ -98,6 +127,37 @@ class Repair(ir.passes.FunctionalPass):
             self.diagnostics.error("TC0003", f"the opset cannot be raised to {needed}: {error}",
                                    help="export the model again with opset 17 or newer")
             return None
+
+
+def _replace(node: ir.Node, new: ir.Value) -> None:
+    replace_value(node.outputs[0], new)
+    graph_of(node).remove(node, safe=True)
+
+
+def _gelu_around(erfc: ir.Node) -> tuple[ir.Node, ir.Value] | None:
+    """The last node and the x of (0.5 x) erfc(-x / √2), as TensorFlow computes Gelu."""
+    last = only_consumer(erfc.outputs[0])
+    negated, root = _scaled(erfc.inputs[0])
+    if last is None or last.op_type != "Mul" or negated is None or root != _HALF_ROOT:
+        return None
+    negation = negated.producer()
+    half = next((value for value in last.inputs if value is not erfc.outputs[0]), None)
+    x, factor = _scaled(half)
+    if factor != 0.5 or negation is None or negation.op_type != "Neg" or (
+            negation.inputs[0] is not x or x is None):
+        return None
+    return last, x
+
+
+def _scaled(value: ir.Value | None) -> tuple[ir.Value | None, float | None]:
+    """The other operand and the constant of a product with a number."""
+    node = value.producer() if value is not None else None
+    if node is not None and node.op_type == "Mul":
+        for index, operand in enumerate(node.inputs):
+            number = scalar(operand)
+            if number is not None:
+                return node.inputs[1 - index], number
+    return None, None
 
 
 def _gelu(node: ir.Node) -> ir.Value:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ternc.diagnostics import Diagnostic as Diagnostic
     from ternc.diagnostics import DoesNotFit as DoesNotFit
     from ternc.diagnostics import UsageError as UsageError
+    from ternc.exporting import export as export
     from ternc.loaded import load as load
     from ternc.validation import validate as validate
 
@@ -24,12 +25,13 @@ _HOMES = {
     "compile": "ternc.compiler", "CompiledModel": "ternc.compiled", "validate": "ternc.validation",
     "CompileError": "ternc.diagnostics", "Diagnostic": "ternc.diagnostics",
     "DoesNotFit": "ternc.diagnostics", "UsageError": "ternc.diagnostics", "load": "ternc.loaded",
+    "export": "ternc.exporting",
 }
 _MODULES = ("quantize",)
 
 __all__ = [
     "CompileError", "CompiledModel", "Diagnostic", "DoesNotFit", "UsageError", "compile",
-    "load", "quantize", "validate",
+    "export", "load", "quantize", "validate",
 ]
 
 

@@ -85,7 +85,7 @@ def compile(  # the name of the thing
     mean: Any = None, std: Any = None,
     calibration_method: str = "minmax", ram: int | None = None, flash: int | None = None,
     optimize: Optimize = "default", fuse: bool = True, io: Literal["auto", "float"] = "auto",
-    io_layout: Literal["model", "nhwc"] = "model", stateful: bool = False,
+    io_layout: Literal["model", "nhwc"] = "model", stateful: bool | None = None,
     verify_passes: bool = False,
     example_inputs: tuple[Any, ...] | None = None, check_fit: bool = True,
     progress: Callable[[int, int | None], None] | None = None,
@@ -137,7 +137,8 @@ def compile(  # the name of the thing
         fuse: merge activations into the layers before them.
         io: "float" keeps float32 inputs and outputs on an integer model.
         io_layout: "nhwc" takes and gives images as NHWC.
-        stateful: recurrent layers keep their state between runs, until `reset`.
+        stateful: recurrent layers keep their state between runs, until `reset`; None: as those
+            of a Keras model do.
         verify_passes: run the model in onnxruntime before and after every pass.
         example_inputs: inputs to export a torch.nn.Module with.
         check_fit: raise when the model exceeds the target's RAM or flash.
@@ -159,6 +160,7 @@ def compile(  # the name of the thing
             help="letters, digits and underscores, not starting with a digit"),))
     diagnostics = Diagnostics()
     source = frontend.load(model, example_inputs)
+    keeps_states = frontend.is_stateful(model) if stateful is None else stateful
     data = None
     if asked(mean, std):  # the samples are read for the model as it was before normalization
         raw = prepare(source, shapes=shapes)
@@ -188,7 +190,7 @@ def compile(  # the name of the thing
         found = build(
             model, into, optimize=optimize, symbol=symbol,
             room=chip.sram_bytes if ram is None else ram, fuse=fuse, io_float=io == "float",
-            channels_last_io=io_layout == "nhwc", stateful=stateful)
+            channels_last_io=io_layout == "nhwc", stateful=keeps_states)
         into.raise_errors()
         assert found is not None
         return found

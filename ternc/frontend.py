@@ -48,7 +48,7 @@ def load(source: Source, example_inputs: tuple[Any, ...] | None = None) -> onnx.
             ) from None
         proto, folder = _parse(data, repr(path.name)), path.resolve().parent
     else:
-        from ternc.export import to_onnx
+        from ternc.exporting import to_onnx
 
         return load(to_onnx(source, example_inputs))
     diagnostics = Diagnostics()
@@ -63,6 +63,19 @@ def load(source: Source, example_inputs: tuple[Any, ...] | None = None) -> onnx.
             raise _failure("TC0004", f"the external data cannot be read: {error}",
                            "export the model again") from None
     return proto
+
+
+def is_stateful(source: Source) -> bool:
+    """Whether the recurrent layers of a Keras model keep their states; False for other models.
+
+    Raises:
+        CompileError: some do and some do not.
+    """
+    if isinstance(source, (ir.Model, onnx.ModelProto, bytes, str, os.PathLike)):
+        return False
+    from ternc.exporting import is_stateful
+
+    return is_stateful(source)
 
 
 def _failure(code: str, message: str, help: str = "") -> CompileError:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import ternc
-from ternc.export import to_onnx
+from ternc.exporting import to_onnx
 from tests.examples.datasets import Split
 from tests.examples.tasks import Task
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -7,7 +9,7 @@ import pytest
 
 from ternc.diagnostics import Diagnostics
 from ternc.passes.repair import Repair
-from tests.passes.running import Array, check, graph, ops, parse
+from tests.passes.running import Array, check, graph, ops, parse, run
 
 RNG = np.random.default_rng(7)
 
@@ -76,3 +78,41 @@ def test_unknown_contrib_operator_stays() -> None:
                   "float[2,2,2] y", w=_floats(2, 2, 2))
     result = Repair(Diagnostics())(model)
     assert ops(result.model) == ["FusedMatMul"]
+
+
+ROOT_HALF = np.float32(0.5**0.5)
+
+
+@pytest.mark.parametrize(("last", "expected"), [
+    ("y = Mul(h, e)", ["Gelu"]),
+    ("y = Mul(e, h)", ["Gelu"]),
+    ("z = Mul(h, e) y = Add(z, e)", ["Mul", "Neg", "Mul", "Erf", "Sub", "Mul", "Add"]),
+])
+def test_erfc_of_tensorflow(last: str, expected: list[str]) -> None:
+    """0.5 x erfc(-x / √2) is Gelu, which tf2onnx leaves with an operator that ONNX has not."""
+    body = f"h = Mul(half, x) n = Neg(x) s = Mul(n, root) e = Erfc(s) {last}"
+    model = graph(body, "float[3,8] x", "float[3,8] y", opset=15,
+                  half=np.float32(0.5), root=ROOT_HALF)
+    diagnostics = Diagnostics()
+    model = Repair(diagnostics)(model).model
+    assert ops(model) == expected
+    assert {item.code for item in diagnostics} == {"TC0005"}
+    x = _floats(3, 8)
+    e = np.vectorize(math.erfc)(-x * ROOT_HALF)
+    given = run(model, {"x": x})["y"]
+    wanted = 0.5 * x * e + (e if expected[-1] == "Add" else 0)
+    np.testing.assert_allclose(given, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("body", [
+    "h = Mul(half, x) n = Neg(x) s = Mul(n, half) e = Erfc(s) y = Mul(h, e)",
+    "h = Mul(root, x) n = Neg(x) s = Mul(n, root) e = Erfc(s) y = Mul(h, e)",
+    "h = Mul(half, x) n = Abs(x) s = Mul(n, root) e = Erfc(s) y = Mul(h, e)",
+    "a = Abs(x) h = Mul(half, a) n = Neg(x) s = Mul(n, root) e = Erfc(s) y = Mul(h, e)",
+])
+def test_what_is_nearly_gelu(body: str) -> None:
+    model = graph(body, "float[3,8] x", "float[3,8] y", opset=15,
+                  half=np.float32(0.5), root=ROOT_HALF)
+    found = ops(Repair(Diagnostics())(model).model)
+    assert "Gelu" not in found
+    assert "Erf" in found

@@ -1,0 +1,107 @@
+"""Keras models on other backends than TensorFlow's are exported, or refused with a reason."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import keras, numpy as np, ternc, ternc.qat.keras as qat
+from ternc.diagnostics import CompileError
+
+def check(model, *inputs):
+    result = ternc.compile(model)
+    names = [port.name for port in model.inputs]
+    answers = result.run(dict(zip(names, inputs)) if len(inputs) > 1 else inputs[0]).values()
+    expected = keras.tree.flatten(model.predict(list(inputs) if len(inputs) > 1 else inputs[0],
+                                                verbose=0))
+    for answer, wanted in zip(answers, expected, strict=True):
+        assert np.abs(answer - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    return [item.opcode.name for item in result.program.instructions]
+
+def noise(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+def compiled(shape, *layers):
+    return check(keras.Sequential([keras.Input(shape), *layers]), noise(3, *shape))
+
+layers = keras.layers
+print(keras.backend.backend())
+print(compiled((10,), layers.Dense(8, activation="gelu"), qat.TernaryDense(4)))
+print(compiled((8, 8, 3), qat.TernaryConv2D(8, 3, use_bias=False), layers.BatchNormalization(),
+               layers.ReLU(), layers.GlobalAveragePooling2D(), qat.TernaryDense(4)))
+print(compiled((10,), qat.TernaryDense(4, activations="dynamic")))
+# padding that depends on the size, which a dynamic batch would leave to be computed
+print(compiled((12, 9, 4), qat.TernaryConv2D(6, (3, 5), strides=(2, 1), padding="same")))
+print(compiled((12, 12, 4), qat.TernaryDepthwiseConv2D(3, strides=2, padding="same")))
+left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
+both = qat.TernaryDense(5)(layers.Concatenate()([left, right]))
+print(check(keras.Model([left, right], both), noise(1, 4), noise(1, 3)))
+try:
+    compiled((6, 5), qat.TernaryGRU(8, name="memory"))
+except CompileError as error:
+    (diagnostic,) = error.diagnostics
+    assert diagnostic.code == "TC0008" and "memory" in diagnostic.message
+    assert "KERAS_BACKEND=tensorflow" in diagnostic.help
+    print("refused")
+"""
+
+
+@pytest.mark.parametrize(("backend", "packages"), [
+    ("torch", ("keras", "torch", "onnxscript")), ("jax", ("keras", "jax", "jax2onnx"))])
+def test_exports(backend: str, packages: tuple[str, ...]) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+    lines = output(backend, SCRIPT)
+    assert lines[0] == backend
+    assert lines[1] == "['dense_f32', 'gelu_f32', 'dense_f32_t2']"
+    assert "conv2d_f32_t2" in lines[2]
+    assert lines[3] == "['absmax_i8', 'dense_i8f_t2', 'scale_rows_f32']"
+    assert lines[4] == lines[5] == "['conv2d_f32_t2']"
+    assert "dense_f32_t2" in lines[6]
+    assert lines[7] == "refused"
+
+
+INFERENCE = """
+import keras, numpy as np, ternc, ternc.qat.keras as qat
+from ternc.diagnostics import CompileError
+
+keras.utils.set_random_seed(0)
+layers = [qat.TernaryConv1D(6, 3), qat.TernaryGRU(5), qat.TernaryDense(4, activations="dynamic")]
+model = keras.Sequential([keras.Input((8, 3)), *layers])
+print(model.predict(np.ones((2, 8, 3), "float32"), verbose=0).shape)
+codes, scale = layers[2].ternary()
+print(sorted(set(codes.ravel().tolist())))
+try:
+    ternc.compile(model)
+except CompileError as error:
+    (diagnostic,) = error.diagnostics
+    assert diagnostic.code == "TC0008"
+    print(diagnostic.message)
+"""
+
+
+def test_numpy_backend_computes_and_does_not_export() -> None:
+    for package in ("keras", "jax"):  # Keras's numpy backend imports jax
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+    shape, codes, message = output("numpy", INFERENCE)
+    assert shape == "(2, 4)"
+    assert codes == "[-1, 0, 1]"
+    assert message == "Keras on the backend numpy cannot export models"
+
+
+def output(backend: str, script: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "KERAS_BACKEND": backend,
+             "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
