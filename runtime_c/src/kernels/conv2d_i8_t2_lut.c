@@ -121,7 +121,7 @@ static const int8_t *row_of(const lut_job *job, int32_t row) {
 }
 
 /* The last group of a pixel, at p and q, of fewer channels than a pattern has: the others read as 0. */
-static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, const int8_t *p,
+static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, size_t step, const int8_t *p,
                                       const int8_t *q) {
   int8_t last_p[4] = {0, 0, 0, 0}, last_q[4] = {0, 0, 0, 0};
   const uint32_t rest = a->in_c % a->group;
@@ -130,8 +130,8 @@ static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, const int8
     last_p[i] = p[i];
     last_q[i] = q[i];
   }
-  if (a->group == 4) ternc_lut_build4(t, 0, last_p, last_q, 1);
-  else ternc_lut_build3(t, 0, last_p, last_q, 1);
+  if (a->group == 4) ternc_lut_build4(t, step, last_p, last_q, 1);
+  else ternc_lut_build3(t, step, last_p, last_q, 1);
 }
 
 /* A part's table row of window row `v` (0: the first that output row 0 reads) of the strip that
@@ -148,13 +148,14 @@ static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t p
   const uint32_t whole = left / a->group < p->groups ? left / a->group : p->groups;
   const uint32_t most = whole == p->groups ? whole : (left + a->group - 1) / a->group;
   const size_t step = (size_t)p->slots * p->entries;
+  const uint32_t next = ternc_lut_next(p->entries);
   const size_t size = (size_t)a->in_h * in_w * in_c, need = (size_t)most * a->group;
   const int8_t *const last = size < need ? NULL : job->x + (size - need);
   uint32_t phase, i;
-  for (phase = 0; phase * p->width < p->slots; phase++, t += (p->width - used) * p->entries) {
+  for (phase = 0; phase * p->width < p->slots; phase++, t += (p->width - used) * next) {
     uint32_t column = first * a->stride_w + phase - (uint32_t)a->pad_left;
     uint32_t column_1 = column + p->shift_w * a->stride_w;
-    for (i = 0; i < used; i++, t += p->entries) {
+    for (i = 0; i < used; i++, t += next) {
       const int8_t *p0 = job->zeros, *p1 = job->zeros;
       uint32_t groups = most; /* the last may take in other pixels' channels, of no weight */
       if (line != NULL && column < in_w) {
@@ -170,7 +171,7 @@ static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t p
       if (four) ternc_lut_build4(t, step, p0, p1, groups);
       else ternc_lut_build3(t, step, p0, p1, groups);
       if (groups != most) {
-        build_rest(a, t + step * whole, p0 + a->group * whole, p1 + a->group * whole);
+        build_rest(a, t + step * whole, step, p0 + a->group * whole, p1 + a->group * whole);
       }
     }
   }
@@ -266,7 +267,8 @@ static void place_runs(const lut_job *job, ternc_lut_place *runs, uint32_t v, ui
   const lut_args *a = &job->a;
   const lut_plan *p = &job->p;
   const uint32_t row_words = p->groups * p->slots * p->entries;
-  const uint32_t beside = down == 0 ? TERNC_LUT_COLUMNS / 2 * p->entries : 0;
+  const uint32_t next = ternc_lut_next(p->entries);
+  const uint32_t beside = down == 0 ? TERNC_LUT_COLUMNS / 2 * next : 0;
   uint32_t dy, dx;
   for (dy = 0; dy < a->kernel_h; dy++) {
     const uint32_t at = v + dy * a->dilation_h, row = at % p->ring * row_words;
@@ -274,7 +276,7 @@ static void place_runs(const lut_job *job, ternc_lut_place *runs, uint32_t v, ui
     for (dx = 0; dx < a->kernel_w; dx++, runs++) {
       const uint32_t column = dx * a->dilation_w;
       const uint32_t slot = column % a->stride_w * p->width + column / a->stride_w + first;
-      runs->first = ternc_lut_run(job->table, row + slot * p->entries, all_beside, p->entries);
+      runs->first = ternc_lut_run(job->table, row + slot * next, all_beside, p->entries);
       runs->gap = gap;
     }
   }

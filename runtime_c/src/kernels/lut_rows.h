@@ -3,7 +3,8 @@
  * A run is a range of pattern groups at one tap: where its first table is at the strip's first
  * column (ternc_lut_run), and how far from there the ninth column is (ternc_lut_gap). From one
  * group to the next it is `step` words, from one column to the next as many as a table has entries:
- * 40 (four weights to a code) or 13 (three).
+ * 40 (four weights to a code) or 13 (three). Where vectors add (on the host), an entry's columns lie
+ * beside each other instead.
  *
  * Codes of four weights are bytes, 4*(1 + pattern) + (1 when negated), 0 where there is no weight.
  * Codes of three are 5 bits of a word, six to a word from the top: 1 when negated, 1 + pattern; no
@@ -34,6 +35,32 @@ typedef struct {
 
 #define TERNC_LUT_COLUMNS 16u
 #define TERNC_LUT_CHANNELS 8u /* most in one go */
+
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(TERNC_NO_SIMD) && \
+    (defined(__x86_64__) || defined(__aarch64__))
+#define TERNC_LUT_VECTORS
+#endif
+
+/* Words from an entry of a table to the next; `step` is those of all columns' tables of a group. */
+TERNC_INLINE uint32_t ternc_lut_apart(size_t step, uint32_t entries) {
+#ifdef TERNC_LUT_VECTORS
+  return (uint32_t)step / entries;
+#else
+  (void)step;
+  (void)entries;
+  return 1;
+#endif
+}
+
+/* Words from a column's tables to the next column's. */
+TERNC_INLINE uint32_t ternc_lut_next(uint32_t entries) {
+#ifdef TERNC_LUT_VECTORS
+  (void)entries;
+  return 1;
+#else
+  return entries;
+#endif
+}
 
 #if defined(__riscv) && __riscv_xlen == 32 && defined(__riscv_mul) && !defined(__riscv_32e) && \
     (defined(__GNUC__) || defined(__clang__))
@@ -142,9 +169,67 @@ static inline uint32_t ternc_lut_run(const uint32_t *table, uint32_t offset, uin
 
 static inline uint32_t ternc_lut_gap(uint32_t words) { return words; }
 
+#ifdef TERNC_LUT_VECTORS
+
+/* Anywhere, of any type. */
+typedef uint32_t ternc_lut_four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* A channel's sums, without the `negated` that -e has more than ~e, and without where they begin. */
+typedef struct {
+  ternc_lut_four sums[4];
+  uint32_t negated;
+} ternc_lut_lanes;
+
+TERNC_INLINE void ternc_lut_begin(ternc_lut_lanes *to, uint32_t *sums, uint32_t columns) {
+  const ternc_lut_four zero = {0, 0, 0, 0};
+  (void)sums;
+  (void)columns;
+  to->sums[0] = to->sums[1] = to->sums[2] = to->sums[3] = zero;
+  to->negated = 0;
+}
+
+/* Adds an entry, `here` at the first column, or subtracts it. Beyond the columns it may add up what
+ * means nothing: what is behind the tables in the scratch is larger than a vector. */
+TERNC_INLINE void ternc_lut_group(const ternc_lut_rows *rows, ternc_lut_lanes *to, uint32_t here,
+                                  uint32_t gap, uint32_t stride, uint32_t negated) {
+  const uint32_t bits = 0u - negated;
+  const ternc_lut_four flip = {bits, bits, bits, bits};
+  const ternc_lut_four *low = (const ternc_lut_four *)(const void *)(rows->table + here);
+  (void)stride;
+  to->negated += negated;
+  to->sums[0] += low[0] ^ flip;
+  to->sums[1] += low[1] ^ flip;
+  if (rows->columns > 8) {
+    const uint32_t there = here + gap; /* which may be below */
+    const ternc_lut_four *high = (const ternc_lut_four *)(const void *)(rows->table + there);
+    to->sums[2] += high[0] ^ flip;
+    to->sums[3] += high[1] ^ flip;
+  }
+}
+
+TERNC_INLINE void ternc_lut_end(const ternc_lut_lanes *from, uint32_t *sums) {
+  const uint32_t more = TERNC_LANES + from->negated;
+  const ternc_lut_four all = {more, more, more, more};
+  ternc_lut_four *to = (ternc_lut_four *)(void *)sums;
+  int k;
+  for (k = 0; k < 4; k++) to[k] = from->sums[k] + all;
+}
+
+#else
+
+typedef struct {
+  uint32_t *sums;
+} ternc_lut_lanes;
+
+TERNC_INLINE void ternc_lut_begin(ternc_lut_lanes *to, uint32_t *sums, uint32_t columns) {
+  uint32_t j;
+  for (j = 0; j < columns; j++) sums[j] = TERNC_LANES;
+  to->sums = sums;
+}
+
 /* Adds entries `stride` words apart to sums, or subtracts them. */
 static inline void ternc_lut_add(uint32_t *sums, uint32_t count, const uint32_t *entry,
-                                 uint32_t stride, int negated) {
+                                 uint32_t stride, uint32_t negated) {
   const uint32_t *const end = sums + count;
   if (negated) {
     for (; sums != end; sums++, entry += stride) *sums -= *entry;
@@ -154,38 +239,47 @@ static inline void ternc_lut_add(uint32_t *sums, uint32_t count, const uint32_t 
 }
 
 /* The entry of one group, `here` at the first column. */
-static inline void ternc_lut_group(const ternc_lut_rows *rows, uint32_t *sums, uint32_t here,
-                                   uint32_t gap, uint32_t stride, int negated) {
+TERNC_INLINE void ternc_lut_group(const ternc_lut_rows *rows, ternc_lut_lanes *to, uint32_t here,
+                                  uint32_t gap, uint32_t stride, uint32_t negated) {
   const uint32_t low = rows->columns < 8 ? rows->columns : 8;
-  ternc_lut_add(sums, low, rows->table + here, stride, negated);
+  ternc_lut_add(to->sums, low, rows->table + here, stride, negated);
   if (rows->columns > 8) {
     const uint32_t there = here + gap; /* which may be below */
-    ternc_lut_add(sums + 8, rows->columns - 8, rows->table + there, stride, negated);
+    ternc_lut_add(to->sums + 8, rows->columns - 8, rows->table + there, stride, negated);
   }
 }
 
+TERNC_INLINE void ternc_lut_end(const ternc_lut_lanes *from, uint32_t *sums) {
+  (void)from;
+  (void)sums;
+}
+
+#endif
+
 static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {
+  const uint32_t entries = group == 4 ? 40 : 13, apart = ternc_lut_apart(rows->step, entries);
   const uint8_t *code = rows->codes;
   uint32_t *sums = rows->sums;
-  uint32_t o, i, j;
+  uint32_t o, i;
   for (o = 0; o < rows->channels; o++, sums += TERNC_LUT_COLUMNS) {
     const ternc_lut_place *run;
-    for (j = 0; j < rows->columns; j++) sums[j] = TERNC_LANES;
+    ternc_lut_lanes lanes;
+    ternc_lut_begin(&lanes, sums, rows->columns);
     for (run = rows->runs; run != rows->runs_end; run++, code += rows->run_bytes) {
-      uint32_t at = run->first - 1;
+      uint32_t at = run->first - apart;
       for (i = 0; i < rows->run_bytes && group == 4; i++, at += rows->step) {
-        const uint32_t pattern = code[i] >> 2;
-        if (pattern != 0) ternc_lut_group(rows, sums, at + pattern, run->gap, 40, code[i] & 1);
+        const uint32_t pattern = code[i] >> 2, here = at + pattern * apart;
+        if (pattern != 0) ternc_lut_group(rows, &lanes, here, run->gap, 40, code[i] & 1u);
       }
       for (i = 0; i < rows->run_bytes / 4 && group == 3; i++) {
         uint32_t word = ((const uint32_t *)(const void *)code)[i];
         for (; word != 0; word <<= 5, at += rows->step) {
-          const uint32_t pattern = word >> 27 & 15;
-          if (pattern == 0) continue;
-          ternc_lut_group(rows, sums, at + pattern, run->gap, 13, word >> 31 != 0);
+          const uint32_t pattern = word >> 27 & 15, here = at + pattern * apart;
+          if (pattern != 0) ternc_lut_group(rows, &lanes, here, run->gap, 13, word >> 31);
         }
       }
     }
+    ternc_lut_end(&lanes, sums);
   }
 }
 
