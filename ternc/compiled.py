@@ -154,7 +154,7 @@ class CompiledModel:
         last_write: dict[int, int] = {}
         for step, item in enumerate(self.runs.instructions):
             for tensor in item.writes:
-                last_write[id(tensor)] = step
+                last_write[id(tensor.root)] = step
         due: dict[int, list[tuple[str, View]]] = {}
         for name, view in self.runs.values.items():
             due.setdefault(last_write.get(id(view.tensor), -1) + 1, []).append((name, view))

@@ -14,6 +14,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from ternc.backends.esp32.bands import pooled_layers, split_into_bands
 from ternc.backends.esp32.lower import lower
 from ternc.backends.esp32.lower.kernel_cost import Room
 from ternc.backends.esp32.memory_plan import MemoryPlan, plan_memory
@@ -25,6 +26,8 @@ Optimize = Literal["size", "default", "speed"]
 OPTIMIZE: tuple[Optimize, ...] = ("size", "default", "speed")
 _ATTEMPTS = 4
 _PLENTY = 1 << 30  # bytes of scratch that every kernel is content with
+_BANDS = (2, 4, 8)  # of rows, into which a pooled convolution is split
+_GAIN = 0.95  # of the arena: what more bands, each with instructions of its own, must get below
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,10 @@ def build(
     Args:
         model: As `lower` takes it.
         diagnostics: Receives every problem.
-        optimize: "size" lets the smallest arena that there is grow by an eighth, small ones
-            double by up to 4 KB and the smallest grow by 1 KB; "default" lets it grow to three and
-            a half times, by 44 KB at most, and large ones double; "speed" lets it grow by 44 KB or
+        optimize: "size" computes pooled convolutions in bands and lets the smallest arena that
+            there is grow by an eighth, small ones double by up to 4 KB and the smallest grow by
+            1 KB; "default" lets it grow to three and a half times, by 44 KB at most, large ones
+            double, with bands only where it would not fit else; "speed" lets it grow by 44 KB or
             double, and generates code for ternary convolutions.
         symbol: Prefix of generated C names.
         room: Bytes of RAM that the arena may take.
@@ -58,17 +62,29 @@ def build(
         channels_last_io: See `lower`.
         stateful: See `lower`.
     """
+    bands: dict[str, int] = {}
 
     def lowered(into: Diagnostics, room: Callable[[str], Room]) -> tuple[Program, dict[str, str]]:
-        return lower(model, into, fuse=fuse, io_float=io_float, channels_last_io=channels_last_io,
-                     stateful=stateful, room=room)
+        program, folded = lower(model, into, fuse=fuse, io_float=io_float,
+                                channels_last_io=channels_last_io, stateful=stateful, room=room)
+        return program, folded | split_into_bands(program, bands)
 
     program, folded = lowered(diagnostics, lambda _: Room(_PLENTY))
     if diagnostics.errors:
         return None
     memory = _Memory(program, plan_memory(program))
-    program, folded = lowered(Diagnostics(), memory.least)
-    best = Build(program, plan_memory(program), folded)
+
+    def least(wanted: dict[str, int]) -> Build:
+        bands.clear()
+        bands.update(wanted)
+        program, folded = lowered(Diagnostics(), memory.least)
+        return Build(program, plan_memory(program), folded)
+
+    best = least({})
+    if fuse and (optimize == "size" or (optimize == "default" and best.plan.arena_bytes > room)):
+        best = _in_bands(best, least)
+        program, _ = lowered(Diagnostics(), lambda _: Room(_PLENTY))
+        memory = _Memory(program, plan_memory(program))
     budget = _budget(best.plan.arena_bytes, optimize, room)
     allowance = budget
     for _ in range(_ATTEMPTS):
@@ -86,6 +102,21 @@ def build(
             return Build(program, plan, folded, host if program.natives else None)
         allowance -= plan.arena_bytes - budget  # the order or the packing was worse than assumed
     return best
+
+
+def _in_bands(whole: Build, least: Callable[[dict[str, int]], Build]) -> Build:
+    """The smallest arena with pooled convolutions in bands; `least` is last called with those."""
+    layers = pooled_layers(whole.program)
+    best, chosen = whole, dict[str, int]()
+    for count in _BANDS if layers else ():
+        found = least(dict.fromkeys(layers, count))
+        if found.plan.arena_bytes < _GAIN * best.plan.arena_bytes:
+            best, chosen = found, dict.fromkeys(layers, count)
+    for layer in layers if len(chosen) > 1 else ():  # those that do not matter stay whole
+        fewer = {name: count for name, count in chosen.items() if name != layer}
+        if (found := least(fewer)).plan.arena_bytes <= best.plan.arena_bytes:
+            best, chosen = found, fewer
+    return least(chosen) if layers else best
 
 
 def _generating(rooms: Callable[[str], Room]) -> Callable[[str], Room]:

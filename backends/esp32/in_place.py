@@ -19,6 +19,8 @@ def in_place(item: Instruction) -> list[tuple[Tensor, Tensor]]:
         assert isinstance(target, Tensor)
         if {source.region, target.region} != {Region.SCRATCH} or source.nbytes != target.nbytes:
             continue
+        if source.base is not None or target.base is not None:  # only whole tensors have places
+            continue
         alike = {name for name, _ in item.opcode.aliases
                  if _walks_alike(item, name) and _read_before_written(item, name)}
         read_as = {operand.name

@@ -75,6 +75,10 @@ def plan_memory(program: Program, *, reorder: bool = True) -> MemoryPlan:
     for block in blocks:
         for tensor in block.tensors:
             tensor.offset = block.offset
+    for tensor in program.tensors():
+        if tensor.base is not None:
+            assert tensor.base.offset is not None
+            tensor.offset = tensor.base.offset + tensor.start
     state = _place_state(program)
     program.region_bytes = {Region.SCRATCH: size, Region.STATE: state, Region.SLOW: 0}
     live = sorted((b for b in blocks if b.first <= step <= b.last), key=lambda b: -b.size)

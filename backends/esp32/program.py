@@ -59,6 +59,13 @@ class Tensor:
     data: npt.NDArray[np.generic] | None = None  # constants only
     align: int = 0  # 0: the element size
     offset: int | None = None
+    base: Tensor | None = None  # that this is a part of, from byte `start` on
+    start: int = 0
+
+    @property
+    def root(self) -> Tensor:
+        """The tensor whose place in memory decides."""
+        return self.base or self
 
     @property
     def nbytes(self) -> int:
@@ -203,4 +210,5 @@ class Program:
         for item in self.instructions:
             for tensor in (*item.reads, *item.writes, *item.scratch):
                 seen.setdefault(id(tensor), tensor)
+                seen.setdefault(id(tensor.root), tensor.root)
         return list(seen.values())

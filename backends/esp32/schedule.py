@@ -12,12 +12,19 @@ _EXPANSIONS = 60_000  # states made in all: about a second
 
 
 def activations(item: Instruction) -> list[Tensor]:
-    """The planned tensors of an instruction, each once: reads, writes, then scratch."""
+    """The planned tensors of an instruction, each once: reads, writes, then scratch.
+
+    Of a part of a tensor, that tensor.
+    """
     seen: dict[int, Tensor] = {}
-    for tensor in (*item.reads, *item.writes, *item.scratch):
+    for tensor in _roots([*item.reads, *item.writes, *item.scratch]):
         if tensor.region is Region.SCRATCH:
             seen.setdefault(id(tensor), tensor)
     return list(seen.values())
+
+
+def _roots(tensors: list[Tensor]) -> list[Tensor]:
+    return [tensor.root for tensor in tensors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,12 @@ def _problem(program: Program) -> _Problem:
     for i, item in enumerate(items):
         for tensor in activations(item):
             sizes[id(tensor)] = tensor.nbytes
-        for tensor in (*item.reads, *item.writes):
+        for tensor in _roots([*item.reads, *item.writes]):
             before[i] |= writers.get(id(tensor), 0)
-        for tensor in item.writes:
+        for tensor in _roots(item.writes):
             before[i] |= readers.get(id(tensor), 0)  # what was read before is not overwritten
             writers[id(tensor)] = writers.get(id(tensor), 0) | 1 << i
-        for tensor in item.reads:
+        for tensor in _roots(item.reads):
             readers[id(tensor)] = readers.get(id(tensor), 0) | 1 << i
         before[i] &= ~(1 << i)
     for port in (*program.inputs, *program.outputs):
@@ -58,7 +65,7 @@ def _problem(program: Program) -> _Problem:
     after: list[list[int]] = [
         [k for k in range(i + 1, len(items)) if before[k] >> i & 1] for i in range(len(items))]
     return _Problem(
-        before, after, readers, sizes, [[id(t) for t in item.writes] for item in items],
+        before, after, readers, sizes, [[id(t) for t in _roots(item.writes)] for item in items],
         [sum(t.nbytes for t in item.scratch) for item in items],
         [[(id(a), id(b)) for a, b in in_place(item)] for item in items],
         frozenset(id(p.tensor) for p in program.outputs),

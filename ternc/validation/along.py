@@ -84,7 +84,7 @@ def _named_tensors(compiled: CompiledModel) -> dict[str, str]:
     writers: dict[int, tuple[int, str]] = {}
     for step, item in enumerate(compiled.runs.instructions):
         for tensor in item.writes:
-            writers[id(tensor)] = (step, item.layer)
+            writers[id(tensor.root)] = (step, item.layer)
     found: dict[int, tuple[int, str, str]] = {}
     for name, view in compiled.runs.values.items():
         real = view.scale is not None or view.tensor.dtype.name == "F32"

@@ -85,8 +85,10 @@ def _apart(one: _Life, other: _Life, allowed: set[tuple[int, int, int]]) -> bool
 def _lives(program: Program, blob: bytes) -> Iterator[_Life]:
     records = decode(blob).tensors
     steps: dict[int, tuple[int, int]] = {}
+    seen: set[tuple[int, int]] = set()
 
-    def touch(tensor: Tensor, step: int) -> None:
+    def touch(part: Tensor, step: int) -> None:
+        tensor = part.root
         first, last = steps.get(id(tensor), (step, step))
         steps[id(tensor)] = min(first, step), max(last, step)
 
@@ -98,5 +100,7 @@ def _lives(program: Program, blob: bytes) -> Iterator[_Life]:
     for port in program.outputs:
         touch(port.tensor, len(program.instructions))
     for tensor, record in zip(program.tensors(), records, strict=True):
-        if record.region is Region.SCRATCH and record.size:
-            yield _Life(tensor, record.offset, record.offset + record.size, *steps[id(tensor)])
+        whole, start = tensor.root, record.offset - tensor.start
+        if record.region is Region.SCRATCH and record.size and (id(whole), start) not in seen:
+            seen.add((id(whole), start))
+            yield _Life(whole, start, start + whole.nbytes, *steps[id(whole)])

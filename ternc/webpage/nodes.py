@@ -41,7 +41,7 @@ def nodes(compiled: CompiledModel) -> list[Node]:
     writers: dict[int, str] = {}
     for item in compiled.program.instructions:
         kernels.setdefault(item.layer, []).append(item.opcode.name)
-        writers.update((id(tensor), item.layer) for tensor in item.writes)
+        writers.update((id(tensor.root), item.layer) for tensor in item.writes)
     owners = {name: writers[id(view.tensor)] for name, view in compiled.program.values.items()
               if id(view.tensor) in writers}
     made = {value.name: node.name for node in compiled.model.graph for value in node.outputs}
