@@ -58,7 +58,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
         script.chmod(0o755)
     monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    # what pytest can import, the examples can
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, sys.path)]))
     monkeypatch.chdir(tmp_path)
     ternc.compile("model.onnx", "esp32c3", calibration_data="samples.npz").save("model.h")
     header()
@@ -133,9 +134,10 @@ def test_commands(block: Block) -> None:
 @pytest.mark.usefixtures("folder")
 def test_python(block: Block) -> None:
     if block.note.startswith("needs "):
-        module = block.note.removeprefix("needs ")
-        if find_spec(module) is None:
-            pytest.skip(f"needs {module} (pip install 'ternc[{module}]')")
+        for module in block.note.removeprefix("needs ").split():
+            if find_spec(module) is None:
+                pytest.skip(f"needs {module} (pip install 'ternc[torch]', or 'ternc[keras]' "
+                            "tensorflow)")
     Path("example.py").write_text(block.text, encoding="utf-8")
     run("python example.py")
 

@@ -4,8 +4,9 @@
     python -m tests.examples.accuracy compile mnist --data DIR --out runs
 
 `train` appends a line of JSON per network to runs/TASK.jsonl and keeps the networks in
-runs/TASK.pt; `compile` reads those and appends the accuracy of the compiled programs, run on this
-machine, on the whole test split. README.md in this folder holds what was measured.
+runs/TASK.pt; `compile` reads those, writes a C header for each, runs/TASK-VARIANT-SEED.h, and
+appends the accuracy of the compiled programs, run on this machine, on the whole test split, and
+their size. README.md in this folder holds what was measured.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ def kept(
 
 
 def measured(
-    model: nn.Module, data: Split, *, post_training: tuple[str, ...] | None = None,
-    test_samples: int | None = None,
+    model: nn.Module, data: Split, header: Path, *,
+    post_training: tuple[str, ...] | None = None, test_samples: int | None = None,
 ) -> dict[str, Any]:
-    """Compiles for int8 activations, runs the program on the test split, and counts bytes.
+    """Compiles for int8 activations, writes the header, and runs the program on the test split.
 
     With `post_training` the layers of a float network that it does not name become ternary, by
     reconstruction on the calibration data; those it names are int8, as beside trained ones.
@@ -52,7 +52,9 @@ def measured(
     if post_training is not None:
         options = {"ternarize": True, "keep": kept(model, source, data.x[:1], post_training)}
     compiled = ternc.compile(
-        source, target="esp32", calibration_data=data.x[:CALIBRATION].numpy(), **options)
+        source, target="esp32", calibration_data=data.x[:CALIBRATION].numpy(),
+        name="network", **options)
+    compiled.save(header)
     x, y = data.x_test[:test_samples].numpy(), data.y_test[:test_samples].tolist()
     right = 0
     for index, label in enumerate(y):
@@ -61,14 +63,15 @@ def measured(
     report = compiled.report()
     return {
         "program_accuracy": right / len(y), "flash_bytes": report["flash_bytes"],
-        "arena_bytes": report["arena_bytes"], "weights": report["weights"]}
+        "arena_bytes": report["arena_bytes"], "weights": report["weights"],
+        "header": str(header)}
 
 
 def compile_all(
     name: str, task: Task, folder: Path, out: Path, *, test_samples: int | None = None,
     post_training: bool = False, variants: list[str] | None = None,
 ) -> None:
-    """Appends a line per network of out/NAME.pt to out/NAME-programs.jsonl."""
+    """For each network of out/NAME.pt a C header, and a line in out/NAME-programs.jsonl."""
     torch.set_num_threads(1)
     data = task.load(folder)
     states = torch.load(out / f"{name}.pt", map_location="cpu")
@@ -86,7 +89,9 @@ def compile_all(
         for skip in modes:
             row = {"task": name, "variant": variant, "seed": int(seed),
                    "ternarized": skip is not None,
-                   **measured(model, data, post_training=skip, test_samples=test_samples)}
+                   **measured(
+                       model, data, out / f"{name}-{key}{'-after' * (skip is not None)}.h",
+                       post_training=skip, test_samples=test_samples)}
             print(json.dumps(row), flush=True)
             with (out / f"{name}-programs.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")

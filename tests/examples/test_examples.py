@@ -54,6 +54,7 @@ def test_short_run(task: str, tmp_path: Path) -> None:
     (program,) = [json.loads(line)
                   for line in (tmp_path / f"{task}-programs.jsonl").read_text().splitlines()]
     assert program["weights"]["ternary"]["count"] > 5 * program["weights"]["int8"]["count"]
+    assert "network_run(" in Path(program["header"]).read_text()
     (ternary,) = [row for row in trained if row["variant"] == "ternary"]
     assert abs(program["program_accuracy"] - ternary["accuracy"]) <= 0.2
 

@@ -108,6 +108,20 @@ class TestConvert:
                     original.assign(variable)
         np.testing.assert_allclose(answer(made, x), answer(model, x), atol=1e-5)
 
+    def test_operations_between_layers(self) -> None:
+        """keras.ops in a functional model, an index among them, are no layers."""
+        keras.utils.set_random_seed(0)
+        x = keras.Input((4, 6))
+        y = keras.ops.transpose(layers.Dense(8)(x), (0, 2, 1))
+        model = keras.Model(x, layers.Dense(3)(keras.ops.softmax(y[:, 1] * 2)))
+        made, given = qat.convert(model, verbose=False), noise(2, 4, 6)
+        assert len(made.conversion.converted) == 2
+        for layer, converted in zip(
+                [item for item in model.layers if item.weights],
+                [item for item in made.layers if item.weights], strict=True):
+            layer.kernel.assign(converted.used())
+        np.testing.assert_allclose(answer(made, given), answer(model, given), atol=1e-6)
+
     @pytest.mark.parametrize("skip", [
         layers.Dense, [layers.Dense], "h*", lambda name, layer: isinstance(layer, layers.Dense)],
         ids=["type", "types", "pattern", "function"])

@@ -102,7 +102,8 @@ def convert(
 
     def clone(layer: Any) -> Any:
         made = _ternary(layer, options) if id(layer) in planned else _copy(layer)
-        pairs.append((layer, made))
+        if isinstance(layer, keras.layers.Layer):  # not what keras.ops put into the graph
+            pairs.append((layer, made))
         return made
 
     made = keras.models.clone_model(model, clone_function=clone, recursive=True)
