@@ -1,8 +1,17 @@
-/* Checks that many kernels share. */
+/* Checks and addresses that many kernels ask for. */
 #include "ternc_check.h"
 
 #include "kernels/conv2d_taps.h"
 #include "kernels/fast.h"
+
+/* Out of line: a kernel asks for half a dozen addresses, once. */
+void *ternc_data(const ternc_op *op, uint32_t tensor) {
+  const ternc_tensor_record *record;
+  if (tensor == TERNC_NONE) return NULL;
+  record = ternc_record(op, tensor);
+  if (record->region == TERNC_CONSTANTS) return (void *)(uintptr_t)(op->model->constants + record->offset);
+  return op->model->regions[record->region] + record->offset;
+}
 
 TERNC_COLD uint64_t ternc_mul_sat(uint64_t a, uint64_t b) {
   if (a == 0 || b == 0) return 0;

@@ -35,6 +35,14 @@ struct ternc_kernel {
 #define TERNC_COLD
 #endif
 
+/* What is around a kernel's loops: compiled for size. Not cold: GCC takes what only cold functions
+ * call to be cold as well. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define TERNC_OUTER __attribute__((optimize("Os")))
+#else
+#define TERNC_OUTER
+#endif
+
 /* The rows of the instruction table as constants: TERNC_CODE_x, TERNC_REVISION_x, TERNC_WORDS_x
  * and ternc_kinds_x[]. A compiler drops the strings that a file does not name. */
 #define TERNC_ROW_NUMBERS(c, n, r, w, k) TERNC_CODE_##n = c, TERNC_REVISION_##n = r, TERNC_WORDS_##n = w,
@@ -52,6 +60,12 @@ TERNC_OPCODES(TERNC_ROW_KINDS)
   const ternc_kernel ternc_k_##name = {TERNC_CODE_##name, TERNC_REVISION_##name, TERNC_WORDS_##name, \
                                        ternc_kinds_##name, check, rows, run};
 
+/* Defines ternc_k_<form>, which is like ternc_k_<name> but refuses some of its operands: a header
+ * names it where all of a model's instructions are of those that it takes (kernel_forms.py). */
+#define TERNC_KERNEL_FORM(form, name, check, rows, run)                                          \
+  const ternc_kernel ternc_k_##form = {TERNC_CODE_##name, TERNC_REVISION_##name, TERNC_WORDS_##name, \
+                                       ternc_kinds_##name, check, rows, run};
+
 typedef struct { /* one record of the tensor table */
   uint8_t dtype, region;
   uint16_t zero;
@@ -62,13 +76,13 @@ static inline const ternc_tensor_record *ternc_record(const ternc_op *op, uint32
   return (const ternc_tensor_record *)(const void *)op->model->tensors + tensor;
 }
 
+#ifdef __cplusplus
+extern "C" {
+#endif
 /* Address of a tensor's first byte; NULL when absent. */
-static inline void *ternc_data(const ternc_op *op, uint32_t tensor) {
-  const ternc_tensor_record *record;
-  if (tensor == TERNC_NONE) return NULL;
-  record = ternc_record(op, tensor);
-  if (record->region == TERNC_CONSTANTS) return (void *)(uintptr_t)(op->model->constants + record->offset);
-  return op->model->regions[record->region] + record->offset;
+void *ternc_data(const ternc_op *op, uint32_t tensor);
+#ifdef __cplusplus
 }
+#endif
 
 #endif

@@ -14,6 +14,13 @@ extern "C" {
 TERNC_OPCODES(TERNC_DECLARE)
 #undef TERNC_DECLARE
 
+/* Smaller forms of some, for models that need no more: they refuse what the whole kernel does in
+ * addition. Of one instruction a table holds the whole kernel or one form. */
+extern const ternc_kernel ternc_k_avgpool_i8_global;     /* the window is the image */
+extern const ternc_kernel ternc_k_conv2d_i8_blocked_one; /* no residual */
+extern const ternc_kernel ternc_k_conv2d_i8_t2_lut_3;    /* patterns of 3, one sum, no residual */
+extern const ternc_kernel ternc_k_conv2d_i8_t2_lut_4;    /* patterns of 4, one sum, no residual */
+
 /* Every kernel; naming it links them all. */
 extern const ternc_kernel *const ternc_kernels_all[];
 extern const size_t ternc_kernels_all_count;

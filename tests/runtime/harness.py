@@ -29,6 +29,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ternc.backends.esp32.isa import BY_NAME, NO_TENSOR, TENSOR_KINDS, Kind
+from ternc.backends.esp32.kernel_forms import FORMS
+from ternc.backends.esp32.program import DType, Instruction, Tensor
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array | None]
@@ -37,6 +39,7 @@ Number = int | float
 _HERE = Path(__file__).resolve().parent
 SOURCES = _HERE.parents[1] / "runtime_c" / "src"
 _DTYPES = {"float32": 1, "int8": 2, "uint8": 3, "int16": 4, "int32": 5, "bool": 6}
+_INSTRUCTIONS = {form.name: form.instruction for form in FORMS}
 _GAP = 32  # guard bytes around every tensor
 _CONSTANTS = 3  # region numbers
 _SCRATCH = 0
@@ -98,8 +101,9 @@ def _kernel(name: str) -> tuple[ctypes.CDLL, ctypes.c_void_p]:
     library.shim_rows.restype = ctypes.c_uint32
     library.shim_kinds.restype = ctypes.c_char_p
     kernel = ctypes.c_void_p(address)
-    assert library.shim_code(kernel) == BY_NAME[name].code
-    assert library.shim_kinds(kernel) == BY_NAME[name].kinds.encode()
+    whole = BY_NAME[_INSTRUCTIONS.get(name, name)]
+    assert library.shim_code(kernel) == whole.code
+    assert library.shim_kinds(kernel) == whole.kinds.encode()
     return library, kernel
 
 
@@ -123,16 +127,16 @@ class Call:
     def __init__(
         self, name: str, tensors: Tensors, numbers: Mapping[str, Number],
         alias: Mapping[str, str] | None = None, shrink: Mapping[str, int] | None = None,
-        misalign: str | None = None,
+        misalign: str | None = None, form: str | None = None,
     ) -> None:
         """`alias` puts an output where an input is; `shrink` takes bytes off a record's size;
-        `misalign` moves that tensor by one byte."""
+        `misalign` moves that tensor by one byte; `form` is one of the kernel's forms."""
         opcode = BY_NAME[name]
         given = set(tensors) | set(numbers)
         expected = {operand.name for operand in opcode.operands}
         assert given == expected, given ^ expected
         self.opcode = opcode
-        self.library, self.kernel = _kernel(name)
+        self.library, self.kernel = _kernel(form or name)
         self.places: dict[str, _Place] = {}
         sizes = [0, 0, 0, 0]
         records = bytearray()
@@ -261,7 +265,27 @@ def call(
     for key, array in whole.items():
         same = array.tobytes() == divided[key].tobytes()
         assert same, f"{name}: {key} depends on the division into rows or on memory around it"
+    for form in FORMS:
+        if form.instruction == name and form.takes(_instruction(name, tensors, numbers)):
+            same_by_form(form.name, whole, Call(name, tensors, numbers, alias, form=form.name))
     return whole
+
+
+def same_by_form(form: str, whole: Mapping[str, Array], it: Call) -> None:
+    """Asserts that a form of the kernel accepts the instruction, and gives the same."""
+    assert it.check() == 0, f"{form} refuses what it should take"
+    for key, array in it.run([(0, it.rows or 1)], 0xA5).items():
+        assert array.tobytes() == whole[key].tobytes(), f"{form}: {key} differs"
+
+
+def _instruction(
+    name: str, tensors: Tensors, numbers: Mapping[str, Number]
+) -> Instruction:
+    some = Tensor("some", DType.U8, (1,))
+    present = {key: some for key, array in tensors.items() if array is not None}
+    given = {**present, **numbers}
+    opcode = BY_NAME[name]
+    return Instruction(opcode, tuple(given.get(o.name) for o in opcode.operands), name, name)
 
 
 def assert_sizes_checked(name: str, tensors: Tensors, /, **numbers: Number) -> None:

@@ -9,6 +9,7 @@ kernel needs none and is always there.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
@@ -24,7 +25,9 @@ ADDING = frozenset({"conv2d_i8_blocked", "conv2d_i8_tiles", "conv2d_i8_t2_lut"})
 RESIDUAL_OUTPUT = 11.5  # instructions for each output of those
 _SHIFTING = frozenset({"conv2d_i8_t2_lists"})  # kernels that requantize `y - lo`
 _SLABS = (32, 64, 128, 256)  # outputs of a dense layer whose sums are in memory at a time
-_SMALL_DENSE = 1024  # multiply-accumulates below which the fast kernel is not worth its own flash
+# Multiply-accumulates below which the fast kernel is not worth its own flash; such a layer may run
+# on a fast one that an earlier layer has linked, and so needs no kernel at all.
+_SMALL_DENSE = 1024
 _TILES_MOST = 1024  # weights of a layer that may take 3.6 times their bytes to be faster
 # Instructions of the plain kernels per multiply-accumulate, and per output.
 _PLAIN_OUTPUT = 65
@@ -76,6 +79,8 @@ def choose(
     found = [c for c in candidates(kernel, codes, ternary, numbers)
              if (spare or c.name not in _SHIFTING)
              and (c.name != "dense_i8_blocked" or macs > _SMALL_DENSE or c.name in linked)]
+    if kernel == "dense" and not ternary and not found and "conv2d_i8_blocked" in linked:
+        found.append(_pointwise(codes, numbers))
     if room.least:
         best = min(found, key=lambda c: (extra(c), c.cycles), default=None)
         return best if best is not None and extra(best) <= 0 else None
@@ -120,6 +125,17 @@ def _dense_blocked(codes: Array, numbers: Numbers) -> Choice:
     each = 3.34 if numbers["rows"] == 1 else 3.0
     instructions = numbers["rows"] * (each * packed.size + 28 * len(codes))
     return Choice("dense_i8_blocked", packed, DType.I8, instructions)
+
+
+def _pointwise(codes: Array, numbers: Numbers) -> Choice:
+    """The dense layer as a convolution of a row of pixels, by a kernel that is there already."""
+    ones = ("n", "in_h", "out_h", "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h",
+            "dilation_w", "up_h", "up_w", "groups")
+    geometry = dict.fromkeys(ones, 1) | {
+        "in_w": numbers["rows"], "out_w": numbers["rows"], "in_c": numbers["in_features"],
+        "out_c": numbers["out_features"], "pad_top": 0, "pad_left": 0, "x_zero": 0}
+    choice = _conv_blocked(codes, geometry)
+    return replace(choice, numbers=geometry)
 
 
 def _conv_blocked(codes: Array, numbers: Numbers) -> Choice:

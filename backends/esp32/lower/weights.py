@@ -259,6 +259,7 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
         if choice.name in ADDING:
             specific.update(_residual_operands(residual))
     source = ctx.relayout(x.buffer, layer.x_layout, layer.node)
+    numbers = layer.numbers if kernel.startswith(layer.kernel) else {}  # or bring its own
     ctx.emit(
         kernel,
         layer.node,
@@ -271,8 +272,7 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
         shift=int(constants.shift),
         lo=q.lo,
         hi=q.hi,
-        **{**layer.numbers, **specific},  # a fast form may turn the geometry
-        **padding,
+        **{**numbers, **padding, **specific},  # a fast form may turn the geometry
     )
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, layer.node)

@@ -43,7 +43,7 @@ static uint32_t AVGPOOL_FN(rows)(const ternc_op *op) {
   return ternc_pool_rows(AVGPOOL_WORDS(AVGPOOL_NAME, op));
 }
 
-static void AVGPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
+TERNC_OUTER static void AVGPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
   const AVGPOOL_ARGS *args = (const AVGPOOL_ARGS *)op->args;
   const ternc_pool *p = AVGPOOL_WORDS(AVGPOOL_NAME, op);
   const AVGPOOL_TYPE *x = (const AVGPOOL_TYPE *)ternc_data(op, args->x);

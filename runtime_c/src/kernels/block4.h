@@ -17,6 +17,7 @@ typedef struct {
   const int8_t *r, *y;
 } ternc_block4;
 
+#ifndef TERNC_NO_RESIDUAL
 /* Requantizes one sum and adds the residual at r, which may be where the result goes. */
 TERNC_INLINE int8_t ternc_block4_sum(const ternc_block4 *k, const ternc_residual *add,
                                      uint32_t acc, int32_t m, int32_t c, const int8_t *r) {
@@ -36,15 +37,19 @@ static TERNC_NOINLINE void ternc_block4_store_sums(const ternc_block4 *k, const 
   }
 }
 
+#endif
+
 /* Requantizes a block's outputs of one row, or of two, whose sums are in turn; `count` are there. */
 TERNC_INLINE void ternc_block4_store(const ternc_block4 *k, const int32_t *m, const int32_t *c,
                                      uint32_t count, const uint32_t *sums, int8_t *y, int8_t *y_2) {
   const uint32_t shift = k->shift;
   const int32_t lo = k->lo, hi = k->hi, *const end = m + count;
+#ifndef TERNC_NO_RESIDUAL
   if (TERNC_RARE(k->add != NULL)) {
     ternc_block4_store_sums(k, m, c, count, sums, y, y_2);
     return;
   }
+#endif
   for (; m != end; m++, c++) {
     const int32_t m_o = *m, c_o = *c;
     *y++ = (int8_t)ternc_requant32(*sums++, m_o, c_o, shift, lo, hi);

@@ -1,7 +1,14 @@
 /* Convolution, int8 weights in blocks of four outputs, two output pixels at a time. A pixel's
  * window is copied to scratch, padding included, unless it is one run of the input already. */
+/* Where TERNC_NO_RESIDUAL is defined this is the form of it that adds none. */
 #include "block4.h"
 #include "conv2d_taps.h"
+
+#ifdef TERNC_NO_RESIDUAL
+#define NO_RESIDUAL 1
+#else
+#define NO_RESIDUAL 0
+#endif
 
 typedef ternc_conv2d_i8_blocked_args blocked_args;
 
@@ -12,7 +19,7 @@ static uint64_t taps_of(const blocked_args *a) {
 TERNC_COLD static ternc_status check_conv2d_i8_blocked(const ternc_op *op) {
   const blocked_args *a = (const blocked_args *)op->args;
   if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
-      taps_of(a) > 0x7fffffffu ||
+      taps_of(a) > 0x7fffffffu || (NO_RESIDUAL && a->r != TERNC_NONE) ||
       ternc_expect(op, a->w, TERNC_I8, ternc_mul_sat((a->out_c + 3) & ~3u, taps_of(a))) ||
       ternc_expect(op, a->scratch, TERNC_I8, 2 * taps_of(a))) {
     return TERNC_E_OPERAND;
@@ -68,7 +75,7 @@ static TERNC_NOINLINE const int8_t *window(const blocked_args *a, const int8_t *
   return begin;
 }
 
-static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t end) {
+TERNC_OUTER static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t end) {
   const blocked_args a = *(const blocked_args *)op->args; /* a copy, which no store can change */
   const int8_t *x = (const int8_t *)ternc_data(op, a.x);
   const int8_t *w = (const int8_t *)ternc_data(op, a.w);
@@ -109,4 +116,9 @@ static void run_conv2d_i8_blocked(const ternc_op *op, uint32_t begin, uint32_t e
   }
 }
 
+#if NO_RESIDUAL
+TERNC_KERNEL_FORM(conv2d_i8_blocked_one, conv2d_i8_blocked, check_conv2d_i8_blocked, NULL,
+                  run_conv2d_i8_blocked)
+#else
 TERNC_KERNEL(conv2d_i8_blocked, check_conv2d_i8_blocked, NULL, run_conv2d_i8_blocked)
+#endif

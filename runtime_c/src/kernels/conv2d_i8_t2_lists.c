@@ -25,28 +25,26 @@ typedef struct {
   uint32_t pitch, lines;        /* words of a line, lines of a slot */
 } list_plan;
 
-static TERNC_NOINLINE list_plan plan_of(const list_args *a) {
-  list_plan p;
-  TERNC_TAP_AXES(a, p.along, p.across);
-  p.lane = (p.along.out + 1) / 2;
-  p.strips = (p.lane + TERNC_TAP_COLUMNS - 1) / TERNC_TAP_COLUMNS;
-  p.columns = (p.lane + p.strips - 1) / p.strips; /* all about the same */
-  p.channels = a->out_c == a->in_c && a->in_c > 1 ? SLOTS : 1;
-  p.parts = 1;
-  p.part_strips = p.strips;
-  p.part_lines = p.across.out;
-  if (p.channels == 1 && p.across.out > 1) {
-    p.part_lines = (p.across.out + SLOTS - 1) / SLOTS;
-    p.parts = (p.across.out + p.part_lines - 1) / p.part_lines;
-  } else if (p.channels == 1) {
-    p.part_strips = (p.strips + SLOTS - 1) / SLOTS;
-    p.parts = (p.strips + p.part_strips - 1) / p.part_strips;
+TERNC_OUTER static TERNC_NOINLINE void plan(const list_args *a, list_plan *p) {
+  TERNC_TAP_AXES(a, p->along, p->across);
+  p->lane = (p->along.out + 1) / 2;
+  p->strips = (p->lane + TERNC_TAP_COLUMNS - 1) / TERNC_TAP_COLUMNS;
+  p->columns = (p->lane + p->strips - 1) / p->strips; /* all about the same */
+  p->channels = a->out_c == a->in_c && a->in_c > 1 ? SLOTS : 1;
+  p->parts = 1;
+  p->part_strips = p->strips;
+  p->part_lines = p->across.out;
+  if (p->channels == 1 && p->across.out > 1) {
+    p->part_lines = (p->across.out + SLOTS - 1) / SLOTS;
+    p->parts = (p->across.out + p->part_lines - 1) / p->part_lines;
+  } else if (p->channels == 1) {
+    p->part_strips = (p->strips + SLOTS - 1) / SLOTS;
+    p->parts = (p->strips + p->part_strips - 1) / p->part_strips;
   }
-  p.phases = ternc_tap_phases(&p.along);
-  p.width = p.part_strips * p.columns + (p.along.kernel - 1) * p.along.dilation / p.along.stride;
-  p.pitch = p.phases * p.width;
-  p.lines = (p.part_lines - 1) * p.across.stride + (p.across.kernel - 1) * p.across.dilation + 1;
-  return p;
+  p->phases = ternc_tap_phases(&p->along);
+  p->width = p->part_strips * p->columns + (p->along.kernel - 1) * p->along.dilation / p->along.stride;
+  p->pitch = p->phases * p->width;
+  p->lines = (p->part_lines - 1) * p->across.stride + (p->across.kernel - 1) * p->across.dilation + 1;
 }
 
 /* Scratch: the plane and words that are read for nothing, lists, what codes stand for, bytes. */
@@ -58,7 +56,7 @@ static uint64_t scratch_words(const list_plan *p, uint32_t taps) {
 
 /* Whether each output's list, a count and as many codes, stays in the window, and there is nothing
  * else. A code is kind*taps + tap. */
-static int are_lists(const list_args *a, const list_plan *p, const uint8_t *w, uint32_t size) {
+TERNC_COLD static int are_lists(const list_args *a, const list_plan *p, const uint8_t *w, uint32_t size) {
   const uint32_t taps = a->kernel_h * a->kernel_w;
   const uint8_t *const end = w + size;
   uint32_t o;
@@ -80,7 +78,7 @@ static int are_lists(const list_args *a, const list_plan *p, const uint8_t *w, u
   return w == end;
 }
 
-static ternc_status check_conv2d_i8_t2_lists(const ternc_op *op) {
+TERNC_COLD static ternc_status check_conv2d_i8_t2_lists(const ternc_op *op) {
   const list_args *a = (const list_args *)op->args;
   list_plan p;
   if (ternc_depthwise_check(op, a->x_zero, TERNC_REQUANT_OF(a)) || a->kernel_h > TAPS ||
@@ -88,7 +86,7 @@ static ternc_status check_conv2d_i8_t2_lists(const ternc_op *op) {
       ((a->dilation_h | a->dilation_w | a->stride_h | a->stride_w) & ~255u) != 0) {
     return TERNC_E_OPERAND;
   }
-  p = plan_of(a);
+  plan(a, &p);
   if (ternc_expect(op, a->w, TERNC_U8, a->out_c) ||
       ternc_expect(op, a->scratch, TERNC_I32, scratch_words(&p, a->kernel_h * a->kernel_w)) ||
       !are_lists(a, &p, (const uint8_t *)ternc_data(op, a->w), ternc_record(op, a->w)->size)) {
@@ -105,7 +103,7 @@ typedef struct {
 
 /* What a run of the kernel works on. */
 typedef struct {
-  list_args a;
+  const list_args *a;
   list_plan p;
   uint32_t *plane;
   uint32_t *lists, *lists_end;
@@ -170,7 +168,7 @@ static TERNC_NOINLINE void gather(const list_job *job, const int8_t *x, uint32_t
 /* What each code, kind*taps + tap, stands for. */
 static TERNC_NOINLINE void place_taps(list_job *job) {
   static const int8_t signs[CODES] = {1, -1, 2, 0, 0, -2};
-  const list_args *a = &job->a;
+  const list_args *a = job->a;
   const list_plan *p = &job->p;
   const uint32_t upright = a->out_h > 1, taps = a->kernel_h * a->kernel_w;
   list_code *code = job->codes;
@@ -196,8 +194,8 @@ static TERNC_NOINLINE void place_taps(list_job *job) {
  * returns the weights behind theirs. */
 static TERNC_NOINLINE const uint8_t *list(list_job *job, const uint8_t *w, const int32_t *m,
                                           const int32_t *c, uint32_t count, uint32_t slot_step) {
-  const uint32_t low = (uint32_t)job->a.lo << job->a.shift;
-  const uint32_t taps = job->a.kernel_h * job->a.kernel_w;
+  const uint32_t low = (uint32_t)job->a->lo << job->a->shift;
+  const uint32_t taps = job->a->kernel_h * job->a->kernel_w;
   const uint32_t *const targets = job->targets, end_target = targets[TERNC_TAP_END];
   const list_code *const codes = job->codes;
   uint32_t *to = job->lists, slot = 0;
@@ -249,11 +247,11 @@ static TERNC_NOINLINE void compute(const list_job *job, int8_t *y, uint32_t coun
   strips.columns = p->columns;
   strips.base_step = 4 * SLOTS * p->across.stride * p->pitch;
   strips.bytes = job->bytes;
-  strips.shift = job->a.shift;
-  strips.range = (uint32_t)(job->a.hi - job->a.lo);
+  strips.shift = job->a->shift;
+  strips.range = (uint32_t)(job->a->hi - job->a->lo);
   strips.targets = NULL;
   to.channels = count;
-  to.lo = job->a.lo;
+  to.lo = job->a->lo;
   to.step = p->along.y_step;
   to.strip = p->across.y_step;
   to.lane_1 = p->lane * to.step;
@@ -276,13 +274,13 @@ static TERNC_NOINLINE void compute(const list_job *job, int8_t *y, uint32_t coun
 /* One image: inputs `p.channels` at a time, and the outputs that read them 8 at a time. */
 static void run_image(list_job *job, const ternc_op *op, const int8_t *x, int8_t *y) {
   const list_plan *p = &job->p;
-  const uint8_t *w = (const uint8_t *)ternc_data(op, job->a.w);
-  const int32_t *m = (const int32_t *)ternc_data(op, job->a.m);
-  const int32_t *c = (const int32_t *)ternc_data(op, job->a.c);
-  const uint32_t per_input = job->a.out_c / job->a.in_c;
+  const uint8_t *w = (const uint8_t *)ternc_data(op, job->a->w);
+  const int32_t *m = (const int32_t *)ternc_data(op, job->a->m);
+  const int32_t *c = (const int32_t *)ternc_data(op, job->a->c);
+  const uint32_t per_input = job->a->out_c / job->a->in_c;
   uint32_t input, o = 0, part;
-  for (input = 0; input < job->a.in_c; input += p->channels) {
-    const uint32_t rest = job->a.in_c - input, inputs = rest < p->channels ? rest : p->channels;
+  for (input = 0; input < job->a->in_c; input += p->channels) {
+    const uint32_t rest = job->a->in_c - input, inputs = rest < p->channels ? rest : p->channels;
     const uint32_t end = o + inputs * per_input;
     for (part = 0; part < p->parts; part++) {
       gather(job, x + input, inputs, part_of(p, part), 0);
@@ -297,31 +295,33 @@ static void run_image(list_job *job, const ternc_op *op, const int8_t *x, int8_t
   }
 }
 
-static void run_conv2d_i8_t2_lists(const ternc_op *op, uint32_t begin, uint32_t end) {
+static TERNC_NOINLINE void fill(uint32_t *t, const uint32_t *end, uint32_t word) {
+  for (; t != end; t += SLOTS) t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = t[6] = t[7] = word;
+}
+
+TERNC_OUTER static void run_conv2d_i8_t2_lists(const ternc_op *op, uint32_t begin, uint32_t end) {
+  const list_args *const a = (const list_args *)op->args;
   const int8_t *x;
   int8_t *y;
-  uint32_t image, taps, zero, *t;
+  uint32_t image, taps;
   list_job job;
-  job.a = *(const list_args *)op->args; /* a copy, which no store to y can change */
-  job.p = plan_of(&job.a);
-  taps = job.a.kernel_h * job.a.kernel_w;
-  zero = (uint32_t)(job.a.x_zero + 128) * 0x10001u;
-  job.plane = (uint32_t *)ternc_data(op, job.a.scratch);
+  job.a = a;
+  plan(a, &job.p);
+  taps = a->kernel_h * a->kernel_w;
+  job.plane = (uint32_t *)ternc_data(op, a->scratch);
   job.lists = job.plane + plane_words(&job.p);
   job.codes = (list_code *)(void *)(job.lists + SLOTS * (3 + 2 * (taps + 3)));
   job.bytes = (uint8_t *)(job.codes + CODES * taps);
-  for (t = job.plane; t != job.lists; t += SLOTS) {
-    t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = t[6] = t[7] = zero;
-  }
+  fill(job.plane, job.lists, (uint32_t)(a->x_zero + 128) * 0x10001u);
   place_taps(&job);
-  x = (const int8_t *)ternc_data(op, job.a.x);
-  y = (int8_t *)ternc_data(op, job.a.y);
+  x = (const int8_t *)ternc_data(op, a->x);
+  y = (int8_t *)ternc_data(op, a->y);
   (void)begin; /* the scratch is one: the work does not divide */
   (void)end;
-  for (image = 0; image < job.a.n; image++) {
+  for (image = 0; image < a->n; image++) {
     run_image(&job, op, x, y);
-    x += (size_t)job.a.in_h * job.a.in_w * job.a.in_c;
-    y += (size_t)job.a.out_h * job.a.out_w * job.a.out_c;
+    x += (size_t)a->in_h * a->in_w * a->in_c;
+    y += (size_t)a->out_h * a->out_w * a->out_c;
   }
 }
 

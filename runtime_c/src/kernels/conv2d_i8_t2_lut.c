@@ -10,13 +10,24 @@
  *
  * Sums of the channels in one of `parts` and of `chunk` taps fit 16-bit lanes, which the compiler
  * has proved; where that is not all of a window, they are added up in 32 bits, for `held` outputs
- * at a time. There are tables of one part only: several are built anew for each row of outputs. */
+ * at a time. There are tables of one part only: several are built anew for each row of outputs.
+ *
+ * Where TERNC_LUT_GROUP is defined this is TERNC_LUT_FORM, a form of it with patterns of so many
+ * channels, one sum for each output, and no residual. */
 #include "conv2d_taps.h"
 #include "lane_store.h"
 #include "lut_rows.h"
 #include "lut_tables.h"
 
 typedef ternc_conv2d_i8_t2_lut_args lut_args;
+
+#ifdef TERNC_LUT_GROUP
+#define GROUP(a) ((void)(a), (uint32_t)TERNC_LUT_GROUP)
+#define PIECES(p) ((void)(p), 1u)
+#else
+#define GROUP(a) ((a)->group)
+#define PIECES(p) ((p)->pieces)
+#endif
 
 typedef struct {
   uint32_t entries;            /* of a table */
@@ -29,13 +40,13 @@ typedef struct {
   uint32_t columns;            /* of those */
 } lut_plan;
 
-static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
+TERNC_OUTER static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
   lut_plan p;
   const uint32_t reach = (a->kernel_w - 1) * a->dilation_w;
   uint32_t phases = a->stride_w;
-  p.entries = a->group == 4 ? 40 : 13;
-  p.groups = (a->in_c + a->group * a->parts - 1) / (a->group * a->parts);
-  p.run_bytes = a->group == 4 ? p.groups : (p.groups + 5) / 6 * 4;
+  p.entries = GROUP(a) == 4 ? 40 : 13;
+  p.groups = (a->in_c + GROUP(a) * a->parts - 1) / (GROUP(a) * a->parts);
+  p.run_bytes = GROUP(a) == 4 ? p.groups : (p.groups + 5) / 6 * 4;
   p.shift_h = a->out_h > 1 ? (a->out_h + 1) / 2 : 0;
   p.shift_w = a->out_h > 1 ? 0 : (a->out_w + 1) / 2;
   p.lane_h = a->out_h > 1 ? p.shift_h : 1;
@@ -57,13 +68,13 @@ static TERNC_NOINLINE lut_plan plan_of(const lut_args *a) {
 /* Scratch: the ring, a pixel of zero points, places of runs, lane sums, 32-bit sums. */
 static uint64_t scratch_words(const lut_args *a, const lut_plan *p) {
   const uint64_t ring = ternc_mul_sat((uint64_t)p->ring * p->slots, (uint64_t)p->groups * p->entries);
-  uint64_t rest = ((uint64_t)p->groups * a->group + 3) / 4 + 2 * (uint64_t)p->runs + SUMS;
-  if (p->pieces > 1) rest += 2 * (uint64_t)p->columns * a->held;
+  uint64_t rest = ((uint64_t)p->groups * GROUP(a) + 3) / 4 + 2 * (uint64_t)p->runs + SUMS;
+  if (PIECES(p) > 1) rest += 2 * (uint64_t)p->columns * a->held;
   return ring > UINT32_MAX ? ring : ring + rest;
 }
 
 /* Whether codes are as many as a run has groups, and stay in their tables. */
-static int codes_fit(const uint8_t *w, uint64_t bytes, uint32_t group, const lut_plan *p) {
+TERNC_COLD static int codes_fit(const uint8_t *w, uint64_t bytes, uint32_t group, const lut_plan *p) {
   const uint8_t *const end = w + bytes;
   uint32_t left = 0, word;
   for (; w != end && group == 4; w++) {
@@ -86,7 +97,7 @@ TERNC_COLD static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
   uint64_t count;
   lut_plan p;
   if (ternc_conv_check(op, a->x_zero, TERNC_REQUANT_OF(a), TERNC_RESIDUAL_OF(a)) ||
-      (a->group != 3 && a->group != 4) || !ternc_is_dim(a->columns) ||
+      (a->group != 3 && a->group != 4) || a->group != GROUP(a) || !ternc_is_dim(a->columns) ||
       (a->rows != 1 && (a->rows != 2 || a->columns != TERNC_LUT_COLUMNS / 2)) ||
       !ternc_is_dim(a->parts) || !ternc_is_dim(a->chunk) || !ternc_is_dim(a->held) ||
       ((a->kernel_h | a->kernel_w | a->dilation_h | a->dilation_w | a->stride_h | a->stride_w) &
@@ -94,21 +105,24 @@ TERNC_COLD static ternc_status check_conv2d_i8_t2_lut(const ternc_op *op) {
     return TERNC_E_OPERAND;
   }
   p = plan_of(a);
+#ifdef TERNC_LUT_GROUP
+  if (p.pieces > 1 || a->r != TERNC_NONE) return TERNC_E_OPERAND;
+#endif
   count = ternc_mul_sat(ternc_mul_sat(p.runs, a->out_c), (uint64_t)p.run_bytes * a->parts);
-  if ((uint64_t)(a->parts - 1) * p.groups * a->group >= a->in_c || /* a part without channels */
+  if ((uint64_t)(a->parts - 1) * p.groups * GROUP(a) >= a->in_c || /* a part without channels */
       (p.pieces > 1 && (a->columns > TERNC_LUT_COLUMNS || a->held > a->out_c)) ||
-      ternc_expect(op, a->w, a->group == 3 ? TERNC_I32 : TERNC_U8,
-                   a->group == 3 ? count / 4 : count) ||
+      ternc_expect(op, a->w, GROUP(a) == 3 ? TERNC_I32 : TERNC_U8,
+                   GROUP(a) == 3 ? count / 4 : count) ||
       ternc_expect(op, a->scratch, TERNC_I32, scratch_words(a, &p))) {
     return TERNC_E_OPERAND;
   }
-  return codes_fit((const uint8_t *)ternc_data(op, a->w), count, a->group, &p) ? TERNC_OK
+  return codes_fit((const uint8_t *)ternc_data(op, a->w), count, GROUP(a), &p) ? TERNC_OK
                                                                                : TERNC_E_OPERAND;
 }
 
 /* What a run of the kernel works on. */
 typedef struct {
-  lut_args a;
+  const lut_args *a;
   lut_plan p;
   const int8_t *x, *zeros; /* the image, and a pixel outside of it */
   uint32_t *table;
@@ -116,21 +130,21 @@ typedef struct {
 
 /* The first pixel of an input row; NULL outside of the image. */
 static const int8_t *row_of(const lut_job *job, int32_t row) {
-  if ((uint32_t)row >= job->a.in_h) return NULL;
-  return job->x + (size_t)(uint32_t)row * job->a.in_w * job->a.in_c;
+  if ((uint32_t)row >= job->a->in_h) return NULL;
+  return job->x + (size_t)(uint32_t)row * job->a->in_w * job->a->in_c;
 }
 
 /* The last group of a pixel, at p and q, of fewer channels than a pattern has: the others read as 0. */
-static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, size_t step, const int8_t *p,
+TERNC_OUTER static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, size_t step, const int8_t *p,
                                       const int8_t *q) {
   int8_t last_p[4] = {0, 0, 0, 0}, last_q[4] = {0, 0, 0, 0};
-  const uint32_t rest = a->in_c % a->group;
+  const uint32_t rest = a->in_c % GROUP(a);
   uint32_t i;
   for (i = 0; i < rest; i++) {
     last_p[i] = p[i];
     last_q[i] = q[i];
   }
-  if (a->group == 4) ternc_lut_build4(t, step, last_p, last_q, 1);
+  if (GROUP(a) == 4) ternc_lut_build4(t, step, last_p, last_q, 1);
   else ternc_lut_build3(t, step, last_p, last_q, 1);
 }
 
@@ -138,18 +152,18 @@ static TERNC_NOINLINE void build_rest(const lut_args *a, uint32_t *t, size_t ste
  * begins at output `first`: `used` columns of each phase. */
 static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t part, uint32_t v,
                                      uint32_t first, uint32_t used) {
-  const lut_args *a = &job->a;
+  const lut_args *a = job->a;
   const lut_plan *p = &job->p;
   const int32_t row = (int32_t)v - a->pad_top;
   const int8_t *const line = row_of(job, row);
   const int8_t *const line_1 = row_of(job, row + (int32_t)(p->shift_h * a->stride_h));
-  const uint32_t in_c = a->in_c, in_w = a->in_w, four = a->group == 4;
-  const uint32_t from = part * p->groups * a->group, left = in_c - from;
-  const uint32_t whole = left / a->group < p->groups ? left / a->group : p->groups;
-  const uint32_t most = whole == p->groups ? whole : (left + a->group - 1) / a->group;
+  const uint32_t in_c = a->in_c, in_w = a->in_w, four = GROUP(a) == 4;
+  const uint32_t from = part * p->groups * GROUP(a), left = in_c - from;
+  const uint32_t whole = left / GROUP(a) < p->groups ? left / GROUP(a) : p->groups;
+  const uint32_t most = whole == p->groups ? whole : (left + GROUP(a) - 1) / GROUP(a);
   const size_t step = (size_t)p->slots * p->entries;
   const uint32_t next = ternc_lut_next(p->entries);
-  const size_t size = (size_t)a->in_h * in_w * in_c, need = (size_t)most * a->group;
+  const size_t size = (size_t)a->in_h * in_w * in_c, need = (size_t)most * GROUP(a);
   const int8_t *const last = size < need ? NULL : job->x + (size - need);
   uint32_t phase, i;
   for (phase = 0; phase * p->width < p->slots; phase++, t += (p->width - used) * next) {
@@ -171,7 +185,7 @@ static TERNC_NOINLINE void build_row(const lut_job *job, uint32_t *t, uint32_t p
       if (four) ternc_lut_build4(t, step, p0, p1, groups);
       else ternc_lut_build3(t, step, p0, p1, groups);
       if (groups != most) {
-        build_rest(a, t + step * whole, step, p0 + a->group * whole, p1 + a->group * whole);
+        build_rest(a, t + step * whole, step, p0 + GROUP(a) * whole, p1 + GROUP(a) * whole);
       }
     }
   }
@@ -238,9 +252,9 @@ static TERNC_NOINLINE void compute(const lut_job *job, ternc_lut_rows *rows, con
   rows->codes = w + (size_t)o * codes;
   for (; o < end; o += rows->channels) {
     rows->channels = end - o < TERNC_LUT_CHANNELS ? end - o : TERNC_LUT_CHANNELS;
-    ternc_lut_sum(rows, job->a.group);
+    ternc_lut_sum(rows, GROUP(job->a));
     rows->codes += codes * rows->channels;
-    if (job->p.pieces == 1) store_lanes(rows->sums, o, rows->channels, to);
+    if (PIECES(&job->p) == 1) store_lanes(rows->sums, o, rows->channels, to);
     else wide = add_wide(wide, rows, job->p.columns);
   }
 }
@@ -264,7 +278,7 @@ static TERNC_NOINLINE void finish(const lut_job *job, const uint32_t *wide, uint
  * last 8 of 16 columns are `down` rows below the first or, where that is 0, beside them. */
 static void place_runs(const lut_job *job, ternc_lut_place *runs, uint32_t v, uint32_t first,
                        uint32_t down, uint32_t all_beside) {
-  const lut_args *a = &job->a;
+  const lut_args *a = job->a;
   const lut_plan *p = &job->p;
   const uint32_t row_words = p->groups * p->slots * p->entries;
   const uint32_t next = ternc_lut_next(p->entries);
@@ -285,7 +299,7 @@ static void place_runs(const lut_job *job, ternc_lut_place *runs, uint32_t v, ui
 /* The outputs of lane row `r` at `count` columns from `first`. */
 static TERNC_NOINLINE lut_line line_of(const lut_job *job, int8_t *y, uint32_t r, uint32_t first,
                                        uint32_t from, uint32_t count) {
-  const lut_args *a = &job->a;
+  const lut_args *a = job->a;
   const lut_plan *p = &job->p;
   const uint32_t end_1 = first + p->shift_w + count;
   lut_line line;
@@ -298,9 +312,9 @@ static TERNC_NOINLINE lut_line line_of(const lut_job *job, int8_t *y, uint32_t r
 }
 
 /* The strip of `count` columns from column `first` of the lanes; y: the image's outputs. */
-static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t first,
+TERNC_OUTER static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t first,
                   uint32_t count, ternc_lut_place *runs) {
-  const lut_args *a = &job->a;
+  const lut_args *a = job->a;
   const lut_plan *p = &job->p;
   const size_t row_words = (size_t)p->groups * p->slots * p->entries;
   const uint32_t used = ((count + 1) & ~1u) + (a->kernel_w - 1) * a->dilation_w / a->stride_w;
@@ -330,9 +344,9 @@ static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t fi
     needed = v + p->span + two * a->stride_h;
     if (built < v) built = v;
     for (o = 0; o < a->out_c; o = end) {
-      end = p->pieces == 1 || a->out_c - o < a->held ? a->out_c : o + a->held;
-      for (i = 0; p->pieces > 1 && i < 2 * p->columns * (end - o); i++) {
-        wide[i] = 0u - (p->pieces << 15); /* what the lanes of all pieces begin with */
+      end = PIECES(p) == 1 || a->out_c - o < a->held ? a->out_c : o + a->held;
+      for (i = 0; PIECES(p) > 1 && i < 2 * p->columns * (end - o); i++) {
+        wide[i] = 0u - (PIECES(p) << 15); /* what the lanes of all pieces begin with */
       }
       for (part = 0; part < a->parts; part++) {
         for (row = a->parts == 1 ? built : v; row < needed; row++) {
@@ -356,36 +370,42 @@ static void strip(const lut_job *job, const ternc_op *op, int8_t *y, uint32_t fi
         }
       }
       built = needed;
-      if (p->pieces > 1) finish(job, wide, o, end, &to);
+      if (PIECES(p) > 1) finish(job, wide, o, end, &to);
     }
   }
 }
 
-static void run_conv2d_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t end) {
+TERNC_OUTER static void run_conv2d_i8_t2_lut(const ternc_op *op, uint32_t begin, uint32_t end) {
+  const lut_args *const a = (const lut_args *)op->args;
   lut_job job;
   uint32_t image, first, i;
   ternc_lut_place *runs;
   int8_t *zeros, *y;
   const int8_t *x;
-  job.a = *(const lut_args *)op->args; /* a copy, which no store to y can change */
-  job.p = plan_of(&job.a);
-  job.table = (uint32_t *)ternc_data(op, job.a.scratch);
+  job.a = a;
+  job.p = plan_of(a);
+  job.table = (uint32_t *)ternc_data(op, a->scratch);
   zeros = (int8_t *)(job.table + (size_t)job.p.ring * job.p.slots * job.p.groups * job.p.entries);
-  for (i = 0; i < job.p.groups * job.a.group; i++) zeros[i] = (int8_t)job.a.x_zero;
+  for (i = 0; i < job.p.groups * GROUP(a); i++) zeros[i] = (int8_t)a->x_zero;
   job.zeros = zeros;
-  runs = (ternc_lut_place *)(void *)(zeros + ((job.p.groups * job.a.group + 3) & ~3u));
-  x = (const int8_t *)ternc_data(op, job.a.x);
-  y = (int8_t *)ternc_data(op, job.a.y);
+  runs = (ternc_lut_place *)(void *)(zeros + ((job.p.groups * GROUP(a) + 3) & ~3u));
+  x = (const int8_t *)ternc_data(op, a->x);
+  y = (int8_t *)ternc_data(op, a->y);
   (void)begin; /* the tables serve every output: the work does not divide */
   (void)end;
-  for (image = 0; image < job.a.n; image++) {
-    job.x = x + (size_t)image * job.a.in_h * job.a.in_w * job.a.in_c;
-    for (first = 0; first < job.p.lane_w; first += job.a.columns) {
+  for (image = 0; image < a->n; image++) {
+    job.x = x + (size_t)image * a->in_h * a->in_w * a->in_c;
+    for (first = 0; first < job.p.lane_w; first += a->columns) {
       const uint32_t left = job.p.lane_w - first;
-      strip(&job, op, y, first, left < job.a.columns ? left : job.a.columns, runs);
+      strip(&job, op, y, first, left < a->columns ? left : a->columns, runs);
     }
-    y += (size_t)job.a.out_h * job.a.out_w * job.a.out_c;
+    y += (size_t)a->out_h * a->out_w * a->out_c;
   }
 }
 
+#ifdef TERNC_LUT_GROUP
+#define FORM(name, check, run) TERNC_KERNEL_FORM(name, conv2d_i8_t2_lut, check, NULL, run)
+FORM(TERNC_LUT_FORM, check_conv2d_i8_t2_lut, run_conv2d_i8_t2_lut)
+#else
 TERNC_KERNEL(conv2d_i8_t2_lut, check_conv2d_i8_t2_lut, NULL, run_conv2d_i8_t2_lut)
+#endif

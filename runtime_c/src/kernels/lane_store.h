@@ -57,6 +57,7 @@ static TERNC_NOINLINE void ternc_lane_store_4(const ternc_lane_requant *r, uint3
   }
 }
 
+#ifndef TERNC_NO_RESIDUAL
 /* One channel with a residual, which may be where the results go: read before they are written. */
 static TERNC_NOINLINE void ternc_lane_store_sum(const ternc_lane_requant *r, uint32_t o,
                                                 const uint32_t *sums, uint32_t count, int8_t *y0,
@@ -75,6 +76,8 @@ static TERNC_NOINLINE void ternc_lane_store_sum(const ternc_lane_requant *r, uin
   }
 }
 
+#endif
+
 #undef LANE_CONSTANTS
 #undef LANE_BOTH
 
@@ -85,9 +88,12 @@ static inline void ternc_lane_store(const ternc_lane_requant *r, uint32_t o, uin
   const uint32_t end = o + channels;
   while (o != end) {
     uint32_t done = 1;
+#ifndef TERNC_NO_RESIDUAL
     if (r->add != NULL) {
       ternc_lane_store_sum(r, o, sums, count, y0, y1);
-    } else if (end - o < 4) {
+    } else
+#endif
+    if (end - o < 4) {
       ternc_lane_store_1(r, o, sums, count, y0, y1);
     } else {
       ternc_lane_store_4(r, o, sums, count, y0, y1);

@@ -48,7 +48,7 @@ static uint32_t rows_softmax_i8(const ternc_op *op) {
   return args->n == 0 ? 0 : args->outer * args->inner;
 }
 
-static void run_softmax_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
+TERNC_OUTER static void run_softmax_i8(const ternc_op *op, uint32_t begin, uint32_t end) {
   const ternc_softmax_i8_args *args = (const ternc_softmax_i8_args *)op->args;
   const uint32_t *table = (const uint32_t *)ternc_data(op, args->table);
   const int32_t none = ternc_clamp(args->zero, args->lo, args->hi);

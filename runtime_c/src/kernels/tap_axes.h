@@ -11,16 +11,27 @@ typedef struct {
   int32_t pad;
 } ternc_tap_axis;
 
-/* Of an instruction's operands `a`. */
+/* Of an instruction's operands `a`, to two ternc_tap_axis. */
 #define TERNC_TAP_AXES(a, along_axis, across_axis)                                              \
   do {                                                                                          \
-    const ternc_tap_axis rows_ = {(a)->in_h, (a)->out_h, (a)->kernel_h, (a)->stride_h,          \
-                                  (a)->dilation_h, (a)->in_w * (a)->in_c,                       \
-                                  (a)->out_w * (a)->out_c, (a)->pad_top};                       \
-    const ternc_tap_axis columns_ = {(a)->in_w, (a)->out_w, (a)->kernel_w, (a)->stride_w,       \
-                                     (a)->dilation_w, (a)->in_c, (a)->out_c, (a)->pad_left};    \
-    (along_axis) = (a)->out_h > 1 ? rows_ : columns_;                                           \
-    (across_axis) = (a)->out_h > 1 ? columns_ : rows_;                                          \
+    ternc_tap_axis *const rows_ = (a)->out_h > 1 ? &(along_axis) : &(across_axis);              \
+    ternc_tap_axis *const columns_ = (a)->out_h > 1 ? &(across_axis) : &(along_axis);           \
+    rows_->in = (a)->in_h;                                                                      \
+    rows_->out = (a)->out_h;                                                                    \
+    rows_->kernel = (a)->kernel_h;                                                              \
+    rows_->stride = (a)->stride_h;                                                              \
+    rows_->dilation = (a)->dilation_h;                                                          \
+    rows_->x_step = (a)->in_w * (a)->in_c;                                                      \
+    rows_->y_step = (a)->out_w * (a)->out_c;                                                    \
+    rows_->pad = (a)->pad_top;                                                                  \
+    columns_->in = (a)->in_w;                                                                   \
+    columns_->out = (a)->out_w;                                                                 \
+    columns_->kernel = (a)->kernel_w;                                                           \
+    columns_->stride = (a)->stride_w;                                                           \
+    columns_->dilation = (a)->dilation_w;                                                       \
+    columns_->x_step = (a)->in_c;                                                               \
+    columns_->y_step = (a)->out_c;                                                              \
+    columns_->pad = (a)->pad_left;                                                              \
   } while (0)
 
 /* Columns of one lane line are sorted by their phase (position modulo stride): how many there are. */
