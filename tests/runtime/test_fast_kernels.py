@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
-from ternc.backends.esp32.lower.kernel_choice import ADDING, candidates
+from ternc.backends.esp32.lower.kernel_choice import ADDING, candidates, choose
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.tap_lists import Window, pack_tap_lists, unpack_tap_lists
 from tests.runtime.harness import Array, Call, Number, Refused, assert_sizes_checked, call
@@ -137,6 +137,20 @@ def test_dense_blocked(rows: int, inputs: int, outputs: int, seed: int, fill: in
     del tensors["w_zero"]
     fast = {**tensors, "w": layouts.pack_blocks(layer.codes)}
     np.testing.assert_array_equal(call("dense_i8_blocked", fast, **numbers)["y"], expected)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_small_dense_layers_run_on_the_convolution_that_is_linked(rows: int) -> None:
+    layer, tensors, numbers = dense_case(rows, 37, 10, 5, None, "i8")
+    expected = call("dense_i8", tensors, **numbers)["y"]
+    integers = {name: int(value) for name, value in numbers.items()}
+    macs = rows * layer.codes.size
+    assert choose("dense", layer.codes, False, integers, macs) is None
+    choice = choose("dense", layer.codes, False, integers, macs, linked={"conv2d_i8_blocked"})
+    assert choice is not None
+    kept = {name: numbers[name] for name in ("shift", "lo", "hi")}
+    fast, more = as_chosen(choice, tensors, kept)
+    np.testing.assert_array_equal(call(choice.name, fast, **more)["y"], expected)
 
 
 @st.composite

@@ -107,17 +107,18 @@ static inline uint32_t ternc_lut_gap(uint32_t words) { return 4 * words; }
 #define LUT_SOME(op, stride, flag, label, behind)                       \
   "add s1,t0,s0\n\tjalr x0," #behind "(a0)\n\t" #label ": "             \
   LUT_HALVES(op, stride, flag, "s1", 0)
+#define LUT_LONG ".option norvc\n\t" /* jumps count on it */
 #define LUT_SOME_BEGIN                                                                      \
   "lw t1,28(a0)\n\tli t2,16\n\tsub t2,t2,t1\n\tslli t2,t2,3\n\tla a0,6f\n\tadd a0,a0,t2\n\t"
 #define LUT_SOME_RUN                                                                         \
   "lw ra,4(sp)\n\tlw a5,0(a1)\n\tlw s0,4(a1)\n\taddi a1,a1,8\n\tadd ra,ra,a3\n\t"
 
 /* `flag`: what the sign adds to a negated code's address; `behind`: as above. */
-#define LUT_ROWS(name, stride, flag, behind, CODE, NEXT, columns, begin, run)              \
+#define LUT_ROWS(name, stride, flag, behind, CODE, NEXT, option, columns, begin, run)      \
   static TERNC_NOINLINE void name(const ternc_lut_rows *rows) {                            \
     register const ternc_lut_rows *a0 __asm__("a0") = rows;                                \
     __asm__ volatile(                                                                      \
-        ".option push\n\t.option norvc\n\taddi sp,sp,-32\n\tsw s0,16(sp)\n\t"              \
+        ".option push\n\t" option "addi sp,sp,-32\n\tsw s0,16(sp)\n\t"              \
         "lw a1,0(a0)\n\tlw a2,4(a0)\n\tlw a3,8(a0)\n\tlw a4,16(a0)\n\tlw t2,12(a0)\n\t"    \
         "lw t0,20(a0)\n\tsw t0,0(sp)\n\tsw t2,4(sp)\n\tlw t0,32(a0)\n\tsw a1,8(sp)\n\t"    \
         "sw t0,12(sp)\n\tslli a4,a4,2\n\t" begin                                           \
@@ -138,13 +139,13 @@ static inline uint32_t ternc_lut_gap(uint32_t words) { return 4 * words; }
           "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "ra", "memory"); \
   }
 
-LUT_ROWS(ternc_lut_rows_4, 160, 1, 152, LUT_BYTE_CODE, LUT_BYTE_NEXT, LUT_SOME, LUT_SOME_BEGIN,
+LUT_ROWS(ternc_lut_rows_4, 160, 1, 152, LUT_BYTE_CODE, LUT_BYTE_NEXT, LUT_LONG, LUT_SOME, LUT_SOME_BEGIN,
          LUT_SOME_RUN)
-LUT_ROWS(ternc_lut_rows_4_16, 160, 1, 0, LUT_BYTE_CODE, LUT_BYTE_NEXT, LUT_FULL, LUT_FULL_BEGIN,
+LUT_ROWS(ternc_lut_rows_4_16, 160, 1, 0, LUT_BYTE_CODE, LUT_BYTE_NEXT, "", LUT_FULL, LUT_FULL_BEGIN,
          LUT_FULL_RUN)
-LUT_ROWS(ternc_lut_rows_3, 52, 0, 160, LUT_WORD_CODE, LUT_WORD_NEXT, LUT_SOME, LUT_SOME_BEGIN,
+LUT_ROWS(ternc_lut_rows_3, 52, 0, 160, LUT_WORD_CODE, LUT_WORD_NEXT, LUT_LONG, LUT_SOME, LUT_SOME_BEGIN,
          LUT_SOME_RUN)
-LUT_ROWS(ternc_lut_rows_3_16, 52, 0, 0, LUT_WORD_CODE, LUT_WORD_NEXT, LUT_FULL, LUT_FULL_BEGIN,
+LUT_ROWS(ternc_lut_rows_3_16, 52, 0, 0, LUT_WORD_CODE, LUT_WORD_NEXT, "", LUT_FULL, LUT_FULL_BEGIN,
          LUT_FULL_RUN)
 
 static inline void ternc_lut_sum(const ternc_lut_rows *rows, uint32_t group) {

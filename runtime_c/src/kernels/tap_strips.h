@@ -53,6 +53,18 @@ typedef struct {
 #if defined(__riscv) && __riscv_xlen == 32 && defined(__riscv_mul) && !defined(__riscv_32e) && \
     (defined(__GNUC__) || defined(__clang__))
 
+/* Bytes of what a jump into the code may skip, where the assembler makes every instruction as short
+ * as it can: additions to a register are compressed ones. */
+#ifdef __riscv_compressed
+#define TAP_ADD_BYTES 2
+#define TAP_SHORT_NOP "c.nop\n\t"
+#else
+#define TAP_ADD_BYTES 4
+#define TAP_SHORT_NOP "nop\n\t"
+#endif
+#define TAP_NOP_add TAP_SHORT_NOP
+#define TAP_NOP_sub ".4byte 0x13\n\t" /* nop */
+
 /* A list is threaded code: each entry ends with a jump to the next. */
 #define TAP_NEXT "lw t0,0(a1)\n\tlw t1,4(a1)\n\taddi a1,a1,8\n\tadd t0,t0,a5\n\tjr t1\n\t"
 
@@ -63,8 +75,8 @@ typedef struct {
   " " #b "," from_b ",t2\n\t"
 #define TAP_SUM(op, a, b, j) TAP_TWO(op, a, b, j, #a, #b)
 #define TAP_SET(op, a, b, j) TAP_TWO(op, a, b, j, "a2", "a2")
-#define TAP_ONE(TWO, op, from)                                                      \
-  "lw t1,512(t0)\n\tlw t2,480(t0)\n\tnop\n\t" #op " a7," from(a7) ",t2\n\t"         \
+#define TAP_ONE(TWO, op, nop, from)                                                 \
+  "lw t1,512(t0)\n\tlw t2,480(t0)\n\t" nop #op " a7," from(a7) ",t2\n\t"            \
   TWO(op, a6, t6, 14) TWO(op, t5, t4, 12) TWO(op, t3, s11, 10) TWO(op, s10, s9, 8)  \
   TWO(op, s8, s7, 6) TWO(op, s6, s5, 4) TWO(op, s4, s3, 2)                          \
   "lw t2,0(t0)\n\tlw t0,0(a1)\n\tlw t1,4(a1)\n\t" #op " s2," from(s2) ",t2\n\t"     \
@@ -77,7 +89,7 @@ typedef struct {
 #define TAP_BOTH(op, next, a, j, t, t_next) \
   "lw " #t "," #j "*32(t0)\n\t" #next " " #a "," #a "," #t_next "\n\t" #op " " #a "," #a "," #t "\n\t"
 #define TAP_PAIR(op, next)                                                             \
-  "lw t1,512(t0)\n\tnop\n\tnop\n\t"                                                    \
+  "lw t1,512(t0)\n\t" TAP_NOP_##op TAP_NOP_##next                                      \
   TAP_BOTH(op, next, a7, 15, t2, t1) TAP_BOTH(op, next, a6, 14, t1, t2)                \
   TAP_BOTH(op, next, t6, 13, t2, t1) TAP_BOTH(op, next, t5, 12, t1, t2)                \
   TAP_BOTH(op, next, t4, 11, t2, t1) TAP_BOTH(op, next, t3, 10, t1, t2)                \
@@ -101,7 +113,6 @@ typedef struct {
 static TERNC_NOINLINE void ternc_tap_run(const ternc_tap_strips *strips) {
   register const ternc_tap_strips *a0 __asm__("a0") = strips;
   __asm__ volatile(
-      ".option push\n\t.option norvc\n\t"
       "lw t0,32(a0)\n\tbnez t0,8f\n\taddi sp,sp,-32\n\t"
       "lw a1,0(a0)\n\tlw t1,4(a0)\n\tlw a5,8(a0)\n\tlw t2,12(a0)\n\tlw ra,16(a0)\n\t"
       "sw a1,0(sp)\n\tsw t1,4(sp)\n\tsw a5,8(sp)\n\tsw t2,12(sp)\n\tsw ra,16(sp)\n\t"
@@ -109,14 +120,14 @@ static TERNC_NOINLINE void ternc_tap_run(const ternc_tap_strips *strips) {
       "lui a4,0xffff0\n\t"
       "0: lw a0,0(a1)\n\tlw s0,4(a1)\n\tlw a2,8(a1)\n\tlw t0,12(a1)\n\tlw t1,16(a1)\n\t"
       "addi a1,a1,20\n\tadd t0,t0,a5\n\tjr t1\n\t"
-      "1: " TAP_ONE(TAP_SUM, add, TAP_SAME)
-      "2: " TAP_ONE(TAP_SUM, sub, TAP_SAME)
+      "1: " TAP_ONE(TAP_SUM, add, TAP_NOP_add, TAP_SAME)
+      "2: " TAP_ONE(TAP_SUM, sub, TAP_NOP_sub, TAP_SAME)
       "3: " TAP_PAIR(add, add)
       "4: " TAP_PAIR(add, sub)
       "5: " TAP_PAIR(sub, add)
       "6: " TAP_PAIR(sub, sub)
-      "20: " TAP_ONE(TAP_SET, add, TAP_BIAS)
-      "21: " TAP_ONE(TAP_SET, sub, TAP_BIAS)
+      "20: " TAP_ONE(TAP_SET, add, TAP_NOP_sub, TAP_BIAS)
+      "21: " TAP_ONE(TAP_SET, sub, TAP_NOP_sub, TAP_BIAS)
       TAP_BYTES(a7, 15) TAP_BYTES(a6, 14) TAP_BYTES(t6, 13) TAP_BYTES(t5, 12)
       TAP_BYTES(t4, 11) TAP_BYTES(t3, 10) TAP_BYTES(s11, 9) TAP_BYTES(s10, 8) TAP_BYTES(s9, 7)
       TAP_BYTES(s8, 6) TAP_BYTES(s7, 5) TAP_BYTES(s6, 4) TAP_BYTES(s5, 3) TAP_BYTES(s4, 2)
@@ -131,7 +142,7 @@ static TERNC_NOINLINE void ternc_tap_run(const ternc_tap_strips *strips) {
       "9: srai t1,t1,31\n\tnot t1,t1\n\tand t1,t1,s1\n\tjr t0\n\t"
       "8: " TAP_TARGET(1, 0) TAP_TARGET(2, 1) TAP_TARGET(3, 2) TAP_TARGET(4, 3) TAP_TARGET(5, 4)
       TAP_TARGET(6, 5) TAP_TARGET(20, 6) TAP_TARGET(21, 7) TAP_TARGET(7, 8)
-      "10:\n\t.option pop\n\t"
+      "10:\n\t"
       : "+r"(a0)
       :
       : "a1", "a2", "a3", "a4", "a5", "a6", "a7", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "s1",
@@ -141,16 +152,19 @@ static TERNC_NOINLINE void ternc_tap_run(const ternc_tap_strips *strips) {
 /* What lists for strips of `columns` have for each kind, where the last column of `lone` strips
  * needs no lane 1. */
 static void ternc_tap_targets(uint32_t *targets, uint32_t columns, int lone) {
-  const uint32_t one = (17 - columns) / 2 * 16, pair = (16 - columns) * 12;
+  const uint32_t ones = (17 - columns) / 2, pairs = 16 - columns, byte = 20 + TAP_ADD_BYTES;
   ternc_tap_strips strips;
   uint32_t kind;
   strips.targets = targets;
   ternc_tap_run(&strips);
-  for (kind = TERNC_TAP_PLUS; kind < TERNC_TAP_END; kind++) {
-    const int is_pair = kind >= TERNC_TAP_PLUS_PLUS && kind <= TERNC_TAP_MINUS_MINUS;
-    targets[kind] += is_pair ? pair : one;
+  for (kind = TERNC_TAP_PLUS; kind < TERNC_TAP_END; kind++) targets[kind] += ones * 16;
+  targets[TERNC_TAP_PLUS] -= ones * 2 * (4 - TAP_ADD_BYTES);
+  for (kind = TERNC_TAP_PLUS_PLUS; kind <= TERNC_TAP_MINUS_MINUS; kind++) {
+    targets[kind] += pairs * (8 + TAP_ADD_BYTES) - ones * 16;
   }
-  targets[TERNC_TAP_END] -= 48 * columns - (lone ? 24 : 0);
+  targets[TERNC_TAP_PLUS_PLUS] -= pairs * (4 - TAP_ADD_BYTES);
+  targets[TERNC_TAP_MINUS_MINUS] += pairs * (4 - TAP_ADD_BYTES);
+  targets[TERNC_TAP_END] -= 2 * byte * columns - (lone ? byte : 0);
 }
 
 #else
