@@ -7,8 +7,8 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from ternc.diagnostics import CompileError, Diagnostic, TerncError, UsageError
 
@@ -31,13 +31,34 @@ def exporting(framework: str, extra: str) -> Iterator[None]:
             "TC0008", f"to export from {framework}, a package is missing: {missing}",
             help=f"pip install 'ternc[{extra}]'"),)) from error
     except Exception as error:
-        lines = [line for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+        reason, notes = _reason(error)
         raise CompileError((Diagnostic(
-            "TC0008", f"{framework} cannot export the model: {type(error).__name__}: "
-            f"{lines[0] if lines else 'no reason given'}",
-            notes=tuple(lines[1:4]),
+            "TC0008", f"{framework} cannot export the model: {reason}", notes=notes,
             help="the exception's __cause__ has all of it; or export the model to ONNX yourself "
             "and pass the file"),)) from error
+
+
+@contextlib.contextmanager
+def called_with(inputs: Iterable[Any]) -> Iterator[None]:
+    """Turns what a model raises when it is called with example inputs into a diagnostic."""
+    try:
+        yield
+    except Exception as error:
+        reason, notes = _reason(error)
+        shapes = ", ".join(str(tuple(getattr(value, "shape", ()))) for value in inputs)
+        raise UsageError((Diagnostic(
+            "TC0403", f"the model cannot be called with example inputs of shape {shapes}: "
+            f"{reason}", notes=notes,
+            help="example_inputs are what the model takes: one sample, with its batch of one"),
+        )) from error
+
+
+def _reason(error: Exception) -> tuple[str, tuple[str, ...]]:
+    """What an exception says, in a line; and the lines that follow, three at most."""
+    lines = [line for line in _COLOURS.sub("", str(error)).splitlines()
+             if line.strip() and not line.startswith("Exception encountered when calling")]
+    first = lines[0] if lines else "no reason given"
+    return f"{type(error).__name__}: {first}", tuple(lines[1:4])
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from ternc.diagnostics import CompileError, Diagnostic, Diagnostics, UsageError
-from ternc.exporting.failures import exporting
+from ternc.exporting.failures import called_with, exporting
 from ternc.exporting.keras_layers import as_deployed, eager_functions
 from ternc.passes.repair import Repair
 
@@ -27,11 +27,13 @@ def from_keras(model: Any, example_inputs: Any) -> onnx.ModelProto:
     _check_layers(model, backend)
     with tempfile.TemporaryDirectory(prefix="ternc-") as folder, exporting("Keras", "keras"):
         path = Path(folder) / "model.onnx"
-        if not model.built:
-            model(*arguments)  # before its layers are those to export: it makes their variables
+        if not model.built:  # before its layers are those to export: it makes their variables
+            with called_with(arguments):
+                model(*arguments)
         with as_deployed(model), eager_functions(backend):
-            if arguments:
-                model(*arguments)  # Keras does not export a model that was never called
+            if arguments:  # Keras does not export a model that was never called
+                with called_with(arguments):
+                    model(*arguments)
             options = {} if backend == "tensorflow" else _static_batch(model)
             model.export(str(path), format="onnx", verbose=False, **options)
         proto = onnx.load(path)

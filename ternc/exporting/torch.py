@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from ternc.diagnostics import Diagnostic, UsageError
-from ternc.exporting.failures import exporting
+from ternc.exporting.failures import called_with, exporting
 
 
 def from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
@@ -36,6 +36,8 @@ def from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
     if keywords is not None:
         keywords = {name: own(value) for name, value in keywords.items()}
     with _inference_mode(model), exporting("PyTorch", "torch"), torch.no_grad():
+        with called_with([*positional, *(keywords or {}).values()]):
+            model(*positional, **keywords or {})
         program = torch.onnx.export(model, positional, kwargs=keywords, dynamo=True, verbose=False)
         proto: onnx.ModelProto = program.model_proto
         return proto

@@ -202,6 +202,27 @@ class TestConvert:
         np.testing.assert_array_equal(answer(loaded, x), answer(made, x))
 
 
+@pytest.mark.parametrize("options", [
+    {"activations": "static"}, {"scheme": "paretoq", "learn_scale": True}],
+    ids=["static", "learned"])
+def test_compiled_by_xla(options: dict[str, Any]) -> None:
+    """Training through the backend's compiler ends where training without it does."""
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch's compiler is not XLA")
+    x, y = noise(32, 8, 3), noise(32, 2)
+    ends = []
+    for jit in (False, True):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([
+            keras.Input((8, 3)), qat.TernaryConv1D(4, 3, **options), layers.Flatten(),
+            qat.TernaryDense(2, **options)])
+        model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=jit)
+        model.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0)
+        ends.append(model.get_weights())
+    for given, expected in zip(*ends, strict=True):
+        np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-5)
+
+
 class TestWarmup:
     def model(self) -> Any:
         keras.utils.set_random_seed(0)

@@ -20,7 +20,7 @@ pytest.importorskip("tf2onnx", reason="tf2onnx is not installed (pip install 'te
 
 import ternc
 import ternc.qat.keras as qat
-from ternc.diagnostics import CompileError
+from ternc.diagnostics import CompileError, UsageError
 
 layers = keras.layers
 
@@ -239,8 +239,8 @@ def test_training_mode_is_left_out() -> None:
 
 def test_example_inputs_that_do_not_fit() -> None:
     model = model_of((6,), qat.TernaryDense(8, name="entrance"))
-    with pytest.raises(CompileError, match="Keras cannot export the model") as caught:
+    with pytest.raises(UsageError, match=r"example inputs of shape \(1, 5\)") as caught:
         ternc.compile(model, example_inputs=(noise(1, 5),))
     (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code == "TC0008"
-    assert "expected axis -1" in str(diagnostic)
+    assert diagnostic.code == "TC0403"
+    assert "expected axis -1 of input shape to have value 6" in diagnostic.message
