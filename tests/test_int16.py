@@ -218,14 +218,13 @@ def test_check_finds_agreement() -> None:
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
-def test_recurrent_layers_say_that_they_have_no_int16_form(kind: str) -> None:
+def test_recurrent_layers_beside_int16_ones(kind: str) -> None:
     proto = recurrent(kind)
     data = samples(proto)
     compiled = ternc.compile(proto, "host", calibration_data=data, activations="int16")
-    assert f"{kind}_f32_w8" in instructions(compiled)
-    (note,) = [d for d in compiled.diagnostics if d.code == "TC0203"]
-    assert note.node == kind
-    assert f"--keep int8:{kind}" in note.help
+    assert instructions(compiled) == ["dense_i16", f"{kind}_i16", "dense_i16"]
+    single = ternc.compile(proto, "host", calibration_data=data, keep={kind: "int16"})
+    assert instructions(single) == ["rescale", "dense_i16", f"{kind}_i16", "dense_i16"]
     kept = ternc.compile(proto, "host", calibration_data=data, activations="int16",
                          keep={kind: "int8"})
     assert not [d for d in kept.diagnostics if d.code == "TC0203"]

@@ -385,6 +385,22 @@ OPCODES: tuple[Opcode, ...] = (
            "as layernorm_i8, int16, with 2^20 for 2^12 and 43 for 51", aliases=(("x", "y"),)),
     Opcode(0x9E, "argmax_i16", _operands(f"x:i y:o {_AXIS} select_last:u minimum:u"),
            "index (int32) of the maximum (minimum) over the middle axis"),
+    # Recurrent layers with int16 x; y is int16, or int8 where an int8 layer reads it. As the int8
+    # ones with int8 weights, but for the gates, which go through ternc_sigmoid_i16 and
+    # ternc_tanh_i16, and for c of an LSTM and h of a GRU, which carry 16 more fraction bits
+    # from step to step.
+    Opcode(0xC0, "lstm_i16", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
+           "LSTM in integers, int8 weights, int16 x; cells carry cell_bits fraction bits"),
+    Opcode(0xC1, "lstm_i16_t2", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
+           "LSTM in integers, ternary weights, int16 x; cells carry cell_bits fraction bits"),
+    Opcode(0xC2, "gru_i16", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
+           "GRU in integers, int8 weights, int16 x, c [z, r, n of x, n of h]"),
+    Opcode(0xC3, "gru_i16_t2", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
+           "GRU in integers, ternary weights, int16 x, c [z, r, n of x, n of h]"),
+    Opcode(0xC4, "rnn_i16", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
+           "RNN in integers, int8 weights, int16 x"),
+    Opcode(0xC5, "rnn_i16_t2", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
+           "RNN in integers, ternary weights, int16 x"),
     # Recurrent layers by look-up: the bytes of 0x6a, 0x6c and 0x6e. w [directions][gate]
     # [ceil(hidden/4)][table][4], x's tables and then h's, an even number of either; k
     # [directions], for each gate and block of four rows 4 m_w, 4 m_r << (16 - h_shift) and 4 c;

@@ -98,6 +98,12 @@
   X(0x9c, softmax_i16, 1, 10, "icouuuujjj") \
   X(0x9d, layernorm_i16, 1, 11, "iccouuuuujj") \
   X(0x9e, argmax_i16, 1, 7, "iouuuuu") \
+  X(0xc0, lstm_i16, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
+  X(0xc1, lstm_i16_t2, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
+  X(0xc2, gru_i16, 1, 23, "icccccIOOsuuuuuuujjujju") \
+  X(0xc3, gru_i16_t2, 1, 23, "icccccIOOsuuuuuuujjujju") \
+  X(0xc4, rnn_i16, 1, 22, "icccccIOOsuuuuuuujjujj") \
+  X(0xc5, rnn_i16_t2, 1, 22, "icccccIOOsuuuuuuujjujj") \
   X(0xb0, lstm_i8_t2_lut, 1, 23, "iccIIOOOsuuuuuuujjujjuu") \
   X(0xb1, gru_i8_t2_lut, 1, 21, "iccIOOsuuuuuuujjujjuu") \
   X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju") \
@@ -1890,6 +1896,170 @@ typedef struct {
   uint32_t select_last;
   uint32_t minimum;
 } ternc_argmax_i16_args;
+
+/* LSTM in integers, int8 weights, int16 x; cells carry cell_bits fraction bits */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t cell_bits;
+} ternc_lstm_i16_args;
+
+/* LSTM in integers, ternary weights, int16 x; cells carry cell_bits fraction bits */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t cell_bits;
+} ternc_lstm_i16_t2_args;
+
+/* GRU in integers, int8 weights, int16 x, c [z, r, n of x, n of h] */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t linear_before_reset;
+} ternc_gru_i16_args;
+
+/* GRU in integers, ternary weights, int16 x, c [z, r, n of x, n of h] */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t linear_before_reset;
+} ternc_gru_i16_t2_args;
+
+/* RNN in integers, int8 weights, int16 x */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_rnn_i16_args;
+
+/* RNN in integers, ternary weights, int16 x */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_rnn_i16_t2_args;
 
 /* lstm_i8_t2; w: a byte selects a sum of 4 inputs or states */
 typedef struct {

@@ -266,3 +266,27 @@ const int16_t ternc_tanh_steps[257] = {
 int32_t ternc_tanh_q15(int32_t x) { return ternc_tanh_gate(x); }
 
 int32_t ternc_sigmoid_q15(int32_t x) { return ternc_sigmoid_gate(x); }
+
+/* tanh with 16 fraction bits, on the parabola through an entry and its neighbours on both sides. */
+static int32_t tanh_fine(int32_t x) {
+  const uint32_t a = x < 0 ? 0u - (uint32_t)x : (uint32_t)x;
+  const uint32_t step = a >> 11;
+  int32_t y = 65535;
+  if (step < 256) {
+    const int16_t *const at = ternc_tanh_steps + step;
+    const int32_t t = (int32_t)(a & 2047u), rise = at[1] - at[0];
+    const int32_t bend = step == 0 ? 0 : rise - (at[0] - at[-1]); /* 0 at 0: tanh is odd */
+    y = 2 * at[0] + ((2 * rise * t - (bend * t * (2048 - t) >> 11) + 1024) >> 11);
+  }
+  return x < 0 ? -y : y;
+}
+
+int32_t ternc_tanh_i16(int32_t x) {
+  const int32_t y = (tanh_fine(x) + 1) >> 1;
+  return y > 32767 ? 32767 : y;
+}
+
+int32_t ternc_sigmoid_i16(int32_t x) {
+  const int32_t y = tanh_fine(x >> 1);
+  return x < -(12 << 16) ? 0 : x > 12 << 16 ? 32768 : (y + 65538) >> 2;
+}

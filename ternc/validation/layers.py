@@ -30,11 +30,13 @@ def _alone(results: Sequence[LayerResult]) -> Check:
     worst = max((result.worst for result in integers), default=0.0)
     exact = sum(result.count - result.wrong for result in integers)
     total = sum(result.count for result in integers)
-    detail = (f"{len(results)} layers, worst {worst:.0f}, limit 1; "
+    limit = max((result.limit for result in integers), default=1.0)
+    wider = f" ({limit:.0f} of recurrent int16)" if limit > 1 else ""
+    detail = (f"{len(results)} layers, worst {worst:.0f}, limit 1{wider}; "
               f"{exact:,} of {total:,} integers equal")
     if failed:
         detail += f"; the first that is wrong: {failed[0].name}"
-    return Check("layer by layer", held(not failed), detail, worst, 1.0,
+    return Check("layer by layer", held(not failed), detail, worst, limit,
                  notes=tuple(_line(result) for result in failed[:_SHOWN]))
 
 

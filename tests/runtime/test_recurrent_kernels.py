@@ -22,11 +22,14 @@ from tests.runtime.recurrent_reference import (
     BIASES,
     GATES,
     SCRATCH,
+    SCRATCH_I16,
     Constants,
     Sizes,
     float_layer,
     integer_layer,
     sigmoid,
+    sigmoid_i16,
+    tanh_i16,
     tanh_q15,
 )
 
@@ -103,26 +106,34 @@ def test_float(cell: str, option: int, form: str, sizes: Sizes) -> None:
                                        atol=2e-6 * max(1.0, np.abs(wanted).max()))
 
 
-def _integer_case(cell: str, ternary: bool, sizes: Sizes,
-                  seed: int = 5) -> tuple[dict[str, Array | None], Constants, Array, Array]:
+def _integer_case(
+    cell: str, ternary: bool, sizes: Sizes, seed: int = 5, x_type: Any = np.int8,
+    y_type: Any = None,
+) -> tuple[dict[str, Array | None], Constants, Array, Array]:
     rng = np.random.default_rng(seed)
     d, n = sizes.directions, sizes.hidden
     rows, states = GATES[cell] * n, (sizes.batch, d, n)
-    x = rng.integers(-128, 128, (sizes.steps, sizes.batch, sizes.in_features)).astype(np.int8)
+    wide = x_type is np.int16
+    edge, y_type = (32768 if wide else 128), (y_type or x_type)
+    x = rng.integers(-edge, edge, (sizes.steps, sizes.batch, sizes.in_features)).astype(x_type)
     limit = 1 if ternary else 127
     w = rng.integers(-limit, limit + 1, (d, rows, sizes.in_features))
     r = rng.integers(-limit, limit + 1, (d, rows, n))
+    spread = (2**14, 2**14) if ternary and wide else (2**7, 2**7) if wide else (
+        2**8, 2**18) if ternary else (2**17, 2**9)
+    large = y_type is np.int16
     k = Constants(
-        rng.integers(1, 40, (d, rows)) * (2**8 if ternary else 2**17),
-        rng.integers(1, 40, (d, rows)) * (2**18 if ternary else 2**9),
-        rng.integers(-(2**18), 2**18, (d, BIASES[cell] * n)), 2, 2**18, 3 << 7, 7, -100, 120,
-        ternary)
+        rng.integers(1, 40, (d, rows)) * spread[0], rng.integers(1, 40, (d, rows)) * spread[1],
+        rng.integers(-(2**18), 2**18, (d, BIASES[cell] * n)), 2,
+        2**23 if large else 2**15 if wide else 2**18,
+        3 << 7, 7, -32000 if large else -100, 31000 if large else 120, ternary, wide)
     tensors: dict[str, Array | None] = {
         "x": x, "w": _packed(w) if ternary else w.astype(np.int8),
         "r": _packed(r) if ternary else r.astype(np.int8),
         "m_w": k.m_w.astype(np.int32), "m_r": k.m_r.astype(np.int32), "c": k.c.astype(np.int32),
         "h0": rng.integers(-32767, 32768, states).astype(np.int16),
-        **_tensors(cell, sizes, np.int8, np.int16, int(ternary)),
+        **_tensors(cell, sizes, y_type, np.int16,
+                   SCRATCH_I16[cell] - SCRATCH[cell] if wide else int(ternary)),
     }
     if cell == "lstm":
         tensors["c0"] = rng.integers(-32767, 32768, states).astype(np.int16)
@@ -149,6 +160,27 @@ def test_integer(cell: str, option: int, ternary: bool, sizes: Sizes) -> None:
     c0 = tensors.get("c0")
     y, h, c = integer_layer(cell, sizes, x, w, r, k, h0, h0 if c0 is None else c0,
                             before_reset=option, cell_bits=option if cell == "lstm" else 0)
+    for name, wanted in (("y", y), ("h_last", h), ("c_last", c)):
+        if name in found:
+            np.testing.assert_array_equal(found[name], wanted)
+
+
+@pytest.mark.parametrize("sizes", GEOMETRY, ids=_IDS)
+@pytest.mark.parametrize("y_type", [np.int16, np.int8])
+@pytest.mark.parametrize("ternary", [False, True], ids=["w8", "t2"])
+@pytest.mark.parametrize(("cell", "option"), [
+    ("lstm", 15), ("lstm", 11), ("lstm", 0), ("gru", 0), ("gru", 1), ("rnn", 0)])
+def test_int16(cell: str, option: int, ternary: bool, y_type: Any, sizes: Sizes) -> None:
+    tensors, k, w, r = _integer_case(cell, ternary, sizes, 5, np.int16, y_type)
+    numbers = _integer_numbers(cell, option, sizes, k)
+    found = call(f"{cell}_i16{'_t2' if ternary else ''}", tensors, **numbers)
+    x, h0 = tensors["x"], tensors["h0"]
+    assert x is not None
+    assert h0 is not None
+    c0 = tensors.get("c0")
+    y, h, c = integer_layer(cell, sizes, x, w, r, k, h0, h0 if c0 is None else c0,
+                            before_reset=option, cell_bits=option if cell == "lstm" else 0)
+    assert np.unique(y).size > min(y.size, 40) / 3  # neither saturated nor all alike
     for name, wanted in (("y", y), ("h_last", h), ("c_last", c)):
         if name in found:
             np.testing.assert_array_equal(found[name], wanted)
@@ -191,16 +223,19 @@ def test_state_in_place(cell: str) -> None:
         np.testing.assert_array_equal(together[name], wanted)
 
 
+@pytest.mark.parametrize("x_type", [np.int8, np.int16])
 @pytest.mark.parametrize("ternary", [False, True], ids=["w8", "t2"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_checks(cell: str, ternary: bool) -> None:
+def test_checks(cell: str, ternary: bool, x_type: Any) -> None:
     sizes = Sizes(2, 2, 3, 4, 2, 0)
-    tensors, k, _, _ = _integer_case(cell, ternary, sizes)
-    name = f"{cell}_i8{'_t2' if ternary else ''}"
+    tensors, k, _, _ = _integer_case(cell, ternary, sizes, 5, x_type)
+    bits = 16 if x_type is np.int16 else 8
+    name = f"{cell}_i{bits}{'_t2' if ternary else ''}"
     numbers = _integer_numbers(cell, 1, sizes, k)
     assert_sizes_checked(name, tensors, **numbers)
     bad = [{"directions": 3}, {"directions": 0}, {"reverse": 2}, {"steps": 0}, {"shift": 47},
-           {"hidden": 2**31}, {"batch": 2**24 + 1}, {"in_features": 0}, {"lo": -129},
+           {"hidden": 2**31}, {"batch": 2**24 + 1}, {"in_features": 0},
+           {"lo": -(2 ** (bits - 1)) - 1},
            {"out_shift": 50}]
     for change in (*bad, {"cell_bits": 16}) if cell == "lstm" else bad:
         with pytest.raises(Refused):
@@ -217,8 +252,20 @@ def test_sequences_are_apart(cell: str) -> None:
     assert_ranges_disjoint(it)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_int16_state_in_place(cell: str) -> None:
+    sizes = Sizes(4, 2, 3, 5, 1, 0)
+    tensors, k, _, _ = _integer_case(cell, True, sizes, 5, np.int16)
+    numbers = _integer_numbers(cell, 0, sizes, k)
+    apart = call(f"{cell}_i16_t2", tensors, **numbers)
+    alias = {"h_last": "h0"} | ({"c_last": "c0"} if cell == "lstm" else {})
+    together = call(f"{cell}_i16_t2", tensors, alias, **numbers)
+    for name, wanted in apart.items():
+        np.testing.assert_array_equal(together[name], wanted)
+
+
 def _gate(name: str, x: Array) -> Array:
-    function = getattr(math_library(), f"ternc_{name}_q15")
+    function = getattr(math_library(), f"ternc_{name}")
     function.argtypes, function.restype = [ctypes.c_int32], ctypes.c_int32
     return np.array([function(int(v)) for v in x])
 
@@ -233,8 +280,21 @@ def test_gates() -> None:
     assert np.abs(from_tanh - sigmoid(wide / 65536) * 32768).max() <= 3
     edges = np.array([-(2**31), 2**31 - 1, 0, 1, -1, 2047, 2048, (8 << 16) - 1, 8 << 16])
     some = np.concatenate([edges, np.random.default_rng(0).integers(-(9 << 16), 9 << 16, 3000)])
-    np.testing.assert_array_equal(_gate("tanh", some), tanh_q15(some))
-    np.testing.assert_array_equal(_gate("sigmoid", some), (tanh_q15(some >> 1) + 32768) >> 1)
+    np.testing.assert_array_equal(_gate("tanh_q15", some), tanh_q15(some))
+    np.testing.assert_array_equal(_gate("sigmoid_q15", some),
+                                  (tanh_q15(some >> 1) + 32768) >> 1)
+
+
+def test_int16_gates() -> None:
+    """Their stated bounds: 1.5 of 2^-15 for tanh, 1 for sigmoid."""
+    every = np.arange(-(17 << 16), 17 << 16, dtype=np.int64)
+    assert np.abs(tanh_i16(every) - np.tanh(every / 65536) * 32768).max() <= 1.5
+    assert np.abs(sigmoid_i16(every) - sigmoid(every / 65536) * 32768).max() <= 1
+    edges = np.array([-(2**31), 2**31 - 1, 0, 1, -1, 2047, 2048, (8 << 16) - 1, 8 << 16,
+                      12 << 16, (12 << 16) + 1, -(12 << 16), -(12 << 16) - 1])
+    some = np.concatenate([edges, np.random.default_rng(0).integers(-(9 << 16), 9 << 16, 3000)])
+    np.testing.assert_array_equal(_gate("tanh_i16", some), tanh_i16(some))
+    np.testing.assert_array_equal(_gate("sigmoid_i16", some), sigmoid_i16(some))
 
 
 @pytest.mark.parametrize(("source", "target"), [

@@ -11,8 +11,11 @@ from ternc.backends.esp32.lower.recurrent_i8 import emit_integer
 from ternc.backends.esp32.lower.registry import operator
 
 
-@operator("LSTM", "GRU", "RNN", int8="ternary or int8 W and R per gate row, states in 16 bits",
-          int16="no: float32")
+_INT8 = "ternary or int8 W and R per gate row, states in 16 bits"
+
+
+@operator("LSTM", "GRU", int8=_INT8, int16="states in 32 bits from step to step")
+@operator("RNN", int8=_INT8, note="with Relu in float32")
 def lower_recurrent(ctx: Lowering, node: ir.Node) -> None:
     """A recurrent layer: in integers when x and every output are quantized, else in float32."""
     layer = recurrence(ctx, node)

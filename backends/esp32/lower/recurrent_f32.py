@@ -48,7 +48,8 @@ def emit_float(ctx: Lowering, layer: Recurrence) -> None:
     bias = ctx.data(f"{name}:b", layer.bias, DType.F32) if layer.bias.any() else None
     ctx.emit(
         f"{layer.kernel}_f32{suffix}", node, Work(layer.macs, nonzeros(layer)),
-        b=bias, scratch=scratch(ctx, layer, DType.F32), **operands, **sizes(layer),
+        b=bias, scratch=scratch(ctx, layer, DType.F32, SCRATCH[layer.node.op_type]), **operands,
+        **sizes(layer),
     )
     for value, state in shown:
         show_state(ctx, layer, value, state)
@@ -62,9 +63,9 @@ def sizes(layer: Recurrence) -> dict[str, OperandValue]:
     }
 
 
-def scratch(ctx: Lowering, layer: Recurrence, dtype: DType, more: int = 0) -> Tensor:
-    """The kernel's scratch: gates and states of every sequence, and `more` as large as h."""
-    count = (SCRATCH[layer.node.op_type] + more) * layer.hidden * layer.directions * layer.batch
+def scratch(ctx: Lowering, layer: Recurrence, dtype: DType, vectors: int) -> Tensor:
+    """The kernel's scratch: for every sequence so many vectors as large as h."""
+    count = vectors * layer.hidden * layer.directions * layer.batch
     return Tensor(ctx.unique(f"{label(layer.node)}:scratch"), dtype, (count,))
 
 

@@ -1,8 +1,9 @@
 """Constants of the gates of integer recurrent layers: dot products to 16 fraction bits.
 
-With int8 weights a pre-activation is (x*m_w + h*m_r + (c << 16)) >> (16 + shift), x and h the
-exact dot products; the constants carry at most 30 bits, so no intermediate leaves 63. With ternary
-weights it is (x*m_w + ((h*m_r) >> 16) + c) >> shift, and every term and their sum fit 32 bits.
+With int8 weights or int16 x a pre-activation is (x*m_w + h*m_r + (c << 16)) >> (16 + shift), x and
+h the exact dot products, which fit 32 bits; the constants carry at most 30, so no intermediate
+leaves 63. With ternary weights and int8 x it is (x*m_w + ((h*m_r) >> 16) + c) >> shift, and every
+term and their sum fit 32 bits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from ternc.backends.esp32.lower.forms import IntArray, Scaled, WideArray
 from ternc.backends.esp32.lower.recurrence import Recurrence
+from ternc.backends.esp32.lower.wide import BOUND
 
 STATE_BITS: Final = 15  # fraction bits of h
 _OPERAND: Final = 8191  # 1.0 of h as ternary weights multiply it: the sum of four fits 16 bits
@@ -45,7 +47,7 @@ def gate_constants(layer: Recurrence, x: Scaled) -> Gates | None:
     assert w.scale is not None
     assert r.codes is not None
     assert r.scale is not None
-    from_x = np.abs(w.codes).sum(-1) * 128
+    from_x = np.abs(w.codes).sum(-1) * (BOUND if x.is_wide else 128)
     from_h = np.abs(r.codes).sum(-1)
     if from_x.max() >= 2**31 or from_h.max() * 2**STATE_BITS >= 2**31:
         return None
@@ -57,7 +59,7 @@ def gate_constants(layer: Recurrence, x: Scaled) -> Gates | None:
     if layer.kernel == "gru" and not layer.linear_before_reset:
         rows = shifted.shape[1]
         c[:, rows - layer.hidden : rows] += c[:, rows:]
-    if w.is_ternary and r.is_ternary:
+    if w.is_ternary and r.is_ternary and not x.is_wide:
         m_r = r.scale * 2.0**_GATE_BITS / _OPERAND
         return _ternary(m_w, m_r, c, from_x, from_h * _OPERAND)
     return _integer(m_w, r.scale * 2.0 ** (_GATE_BITS - STATE_BITS), c)

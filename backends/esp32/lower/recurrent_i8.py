@@ -1,7 +1,8 @@
-"""Recurrent layers in integers: int8 in and out, states in 16 bits.
+"""Recurrent layers in integers: int8 or int16 in and out, states in 16 bits.
 
 h has 15 fraction bits: tanh and its means with numbers below 1 stay within that. Cells have as
-many as their range leaves. Ternary layers are computed by look-up where there is room for the
+many as their range leaves. With int16 at either end the layer runs in its int16 instruction, on an
+int8 x widened. Ternary int8 layers are computed by look-up where there is room for the
 tables, else by the plain kernel, which gives the same bytes.
 """
 
@@ -13,11 +14,11 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from ternc.backends.esp32.lower.context import Epilogue, Lowering, Work
+from ternc.backends.esp32.lower.context import Epilogue, Lowering, Quantization, Work
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, Scaled
 from ternc.backends.esp32.lower.nodes import label, required_input
 from ternc.backends.esp32.lower.recurrence import Recurrence, constant_state
-from ternc.backends.esp32.lower.recurrent_f32 import nonzeros, scratch, sizes, store
+from ternc.backends.esp32.lower.recurrent_f32 import SCRATCH, nonzeros, scratch, sizes, store
 from ternc.backends.esp32.lower.recurrent_gates import (
     STATE_BITS,
     Gates,
@@ -26,11 +27,15 @@ from ternc.backends.esp32.lower.recurrent_gates import (
 )
 from ternc.backends.esp32.lower.recurrent_lut import look_up
 from ternc.backends.esp32.lower.state import kept_state
+from ternc.backends.esp32.lower.wide import BOUND, is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
-from ternc.quantize import requantize_constants
+from ternc.quantize import Requantization, requantize_constants
 
 _FAR_CELL: Final = 16.0  # no gate sees the difference between tanh of more, and 1
 _LARGEST: Final = 32767
+# Of an int16 layer, in hidden units: h and its next value; of an LSTM c in 32 bits; of a GRU r*h
+# and what h lacks of 32 bits.
+_SCRATCH_I16: Final = {"lstm": 4, "gru": 4, "rnn": 2}
 
 
 def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
@@ -38,19 +43,21 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
     node = layer.node
     x = ctx.form(required_input(node, 0))
     outputs = {i: ctx.epilogue(v) for i in range(3) if (v := layer.output(i)) is not None}
-    if not isinstance(x, Scaled) or x.buffer.tensor.dtype is not DType.I8 or layer.relu:
+    if not isinstance(x, Scaled) or layer.relu:
         return False
     if layer.w.codes is None or layer.r.codes is None:
         return False
-    if any(e.quantization is None or e.quantization.dtype is DType.I16 for e in outputs.values()):
+    if any(e.quantization is None for e in outputs.values()):
         return False
     if not all(_is_usable_state(ctx, layer, index) for index in (5, 6)):
         return False
+    if any(is_wide(x, e.quantization) for e in outputs.values()):
+        x = widened(ctx, node, x)
     gates = gate_constants(layer, x)
     if gates is None:
         return False
     bits = {"h": STATE_BITS, "c": _cell_bits(ctx, layer, outputs.get(2))}
-    kernel, operands = _kernel(ctx, layer, gates)
+    kernel, operands = _kernel(ctx, layer, gates, x.is_wide)
     operands |= _output_operands(ctx, layer, outputs.get(0))
     last: dict[str, Tensor] = {}
     for letter, index in (("h", 5), ("c", 6))[: 2 if layer.is_lstm else 1]:
@@ -71,8 +78,8 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
     return True
 
 
-def _kernel(ctx: Lowering, layer: Recurrence,
-            gates: Gates) -> tuple[str, dict[str, OperandValue]]:
+def _kernel(ctx: Lowering, layer: Recurrence, gates: Gates,
+            wide: bool) -> tuple[str, dict[str, OperandValue]]:
     """The kernel's name, with its weights, constants and scratch."""
     names = [required_input(layer.node, i).name or letter for i, letter in ((1, "w"), (2, "r"))]
     where = label(layer.node)
@@ -85,14 +92,16 @@ def _kernel(ctx: Lowering, layer: Recurrence,
                 "k": ctx.data(f"{where}:k", fast.constants, DType.I32), "h_shift": gates.h_shift,
                 "scratch": Tensor(ctx.unique(f"{where}:scratch"), DType.I32, (fast.scratch,)),
             }
-    ternary = isinstance(gates, TernaryGates)
-    return f"{layer.kernel}_i8{'_t2' if ternary else ''}", {
+    ternary = layer.w.is_ternary and layer.r.is_ternary
+    form = "i16" if wide else "i8"
+    return f"{layer.kernel}_{form}{'_t2' if ternary else ''}", {
         "w": store(ctx, layer.w, f"{names[0]}:weights", ternary),
         "r": store(ctx, layer.r, f"{names[1]}:weights", ternary),
         "m_w": ctx.data(f"{where}:m_w", gates.m_w, DType.I32),
         "m_r": ctx.data(f"{where}:m_r", gates.m_r, DType.I32),
         "c": ctx.data(f"{where}:c", gates.c, DType.I32),
-        "scratch": scratch(ctx, layer, DType.I16, int(ternary)),
+        "scratch": scratch(ctx, layer, DType.I16, _SCRATCH_I16[layer.kernel] if wide
+                           else SCRATCH[layer.node.op_type] + int(ternary)),
     }
 
 
@@ -105,9 +114,16 @@ def _is_usable_state(ctx: Lowering, layer: Recurrence, index: int) -> bool:
     if isinstance(form, (Constant, Codes)):
         known = constant_state(ctx, layer, value)
         return known is not None and (index == 6 or float(np.abs(known).max(initial=0)) <= 1.0)
-    if not isinstance(form, Scaled) or form.buffer.tensor.dtype is not DType.I8:
+    if not isinstance(form, Scaled):
         return False
-    return index == 6 or max(127 - form.zero, 128 + form.zero) * form.scale <= 1.05
+    # int16 has twice the range that calibration saw.
+    return index == 6 or _reach(form) <= (2.1 if form.is_wide else 1.05)
+
+
+def _reach(form: Scaled) -> float:
+    """The largest size of an element."""
+    least, most = form.stored.min(), form.stored.max()
+    return float(max(most - form.zero, form.zero - least)) * form.scale
 
 
 def _cell_bits(ctx: Lowering, layer: Recurrence, output: Epilogue | None) -> int:
@@ -120,7 +136,7 @@ def _cell_bits(ctx: Lowering, layer: Recurrence, output: Epilogue | None) -> int
         if known is not None:
             initial = float(np.abs(known).max(initial=0))
         elif isinstance(form, Scaled):
-            initial = max(127 - form.zero, 128 + form.zero) * form.scale
+            initial = _reach(form)
     seen = 0.0
     if output is not None and (q := output.quantization) is not None:
         seen = max(q.hi - q.zero, q.zero - q.lo) * q.scale
@@ -136,12 +152,19 @@ def _output_operands(ctx: Lowering, layer: Recurrence,
     """The operands of y, and y itself, bound."""
     if epilogue is None or (q := epilogue.quantization) is None:
         return {"y": None, "out_m": 0, "out_c": 0, "out_shift": 0, "lo": 0, "hi": 0}
-    constants = requantize_constants(
-        [2.0**-STATE_BITS / q.scale], [float(q.zero)], [2**STATE_BITS])
-    y = ctx.new(epilogue.value.name or "y", DType.I8, layer.y_layout, q.offset)
+    constants = _requantized(q, STATE_BITS)
+    y = ctx.new(epilogue.value.name or "y", q.dtype, layer.y_layout, q.offset)
     ctx.bind(epilogue.value, y)
     return {"y": y.tensor, "out_m": int(constants.m[0]), "out_c": int(constants.c[0]),
             "out_shift": int(constants.shift), "lo": q.lo, "hi": q.hi}
+
+
+def _requantized(q: Quantization, bits: int) -> Requantization:
+    """From a state with `bits` fraction bits to an output."""
+    ratio, zero, bound = [2.0**-bits / q.scale], [float(q.zero)], [BOUND]
+    if q.dtype is DType.I16:
+        return requantize_wide(ratio, zero, bound, q)
+    return requantize_constants(ratio, zero, bound)
 
 
 def _state(ctx: Lowering, layer: Recurrence, letter: str, index: int, bits: int, wanted: bool,
@@ -172,7 +195,9 @@ def _widen(ctx: Lowering, layer: Recurrence, value: ir.Value, bits: int, name: s
     assert isinstance(form, Scaled)
     x = ctx.relayout(form.buffer, layer.state_layout, layer.node)
     scale = form.scale * 2.0**bits
-    constants = requantize_constants([scale], [-form.zero * scale], [128], output_bits=16)
+    constants = requantize_constants(
+        [scale], [-form.zero * scale], [BOUND if form.is_wide else 128], output_bits=16,
+        wide=form.is_wide)
     y = ctx.new(name, DType.I16, layer.state_layout).tensor
     ctx.emit("rescale", layer.node, x=x.tensor, y=y, count=prod(layer.state_sizes),
              m=int(constants.m[0]), c=int(constants.c[0]), shift=int(constants.shift),
@@ -182,11 +207,11 @@ def _widen(ctx: Lowering, layer: Recurrence, value: ir.Value, bits: int, name: s
 
 def _narrow(ctx: Lowering, layer: Recurrence, epilogue: Epilogue, state: Tensor,
             bits: int) -> None:
-    """A last state as the int8 tensor that the model makes of it."""
+    """A last state as the int8 or int16 tensor that the model makes of it."""
     q = epilogue.quantization
     assert q is not None
-    constants = requantize_constants([2.0**-bits / q.scale], [float(q.zero)], [2**15])
-    y: Buffer = ctx.new(epilogue.value.name or "y", DType.I8, layer.state_layout, q.offset)
+    constants = _requantized(q, bits)
+    y: Buffer = ctx.new(epilogue.value.name or "y", q.dtype, layer.state_layout, q.offset)
     ctx.emit("rescale", layer.node, x=state, y=y.tensor, count=prod(layer.state_sizes),
              m=int(constants.m[0]), c=int(constants.c[0]), shift=int(constants.shift),
              lo=q.lo, hi=q.hi)

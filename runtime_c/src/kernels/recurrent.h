@@ -1,9 +1,9 @@
 /* Template: what the recurrent kernels share. No include guard: it is included (by recurrent_f32.h
- * and recurrent_i8.h) once per kernel, with
+ * recurrent_i8.h and recurrent_i16.h) once per kernel, with
  *   RNN_NAME  the instruction
  *   RNN_CELL  RNN_LSTM, RNN_GRU or RNN_PLAIN
  *   RNN_W     weights: RNN_F32, RNN_I8 or RNN_T2 (2-bit ternary)
- *   RNN_X     what is computed in: RNN_F32 or RNN_I8
+ *   RNN_X     what is computed in: RNN_F32, RNN_I8 or RNN_I16
  * Rows are sequences: (direction, sample), each with its own part of the scratch and the outputs. */
 #include "../ternc_arith.h"
 #include "../ternc_math.h"
@@ -14,6 +14,7 @@
 #define RNN_F32 1
 #define RNN_I8 2
 #define RNN_T2 3
+#define RNN_I16 4
 #define RNN_PASTE2(a, b) a##_##b
 #define RNN_PASTE(a, b) RNN_PASTE2(a, b)
 #define RNN_FN(f) RNN_PASTE(f, RNN_NAME)
@@ -32,7 +33,11 @@
 #define RNN_BIASES 1u
 #define RNN_VECTORS 2u /* next h, h */
 #endif
-#if RNN_X != RNN_F32 && RNN_W == RNN_T2
+#if RNN_X == RNN_I16 /* gates do not stay: GRU r*h; next h; GRU, LSTM low; h; LSTM c */
+#undef RNN_VECTORS
+#define RNN_VECTORS (RNN_CELL == RNN_PLAIN ? 2u : 4u)
+#endif
+#if RNN_X == RNN_I8 && RNN_W == RNN_T2
 #define RNN_SCRATCH (RNN_VECTORS + 1u) /* h as the weights multiply it */
 #else
 #define RNN_SCRATCH RNN_VECTORS
@@ -47,13 +52,25 @@
 #define RNN_M_DTYPE TERNC_F32
 #define RNN_SUM float
 #else
+#if RNN_X == RNN_I8
 #define RNN_X_TYPE int8_t
 #define RNN_X_DTYPE TERNC_I8
+#else
+#include "wide.h"
+#define RNN_X_TYPE int16_t
+#define RNN_X_DTYPE TERNC_I16
+#endif
 #define RNN_H_TYPE int16_t
 #define RNN_H_DTYPE TERNC_I16
 #define RNN_M_TYPE int32_t
 #define RNN_M_DTYPE TERNC_I32
 #define RNN_SUM uint32_t
+#endif
+
+#if RNN_X == RNN_I16
+#define RNN_Y_TYPE void /* int16 or, as its tensor says, int8 */
+#else
+#define RNN_Y_TYPE RNN_X_TYPE
 #endif
 
 #if RNN_W == RNN_F32
@@ -73,8 +90,11 @@ typedef struct {
   const RNN_W_TYPE *w, *r;
   const RNN_M_TYPE *m_w, *m_r, *b;
   const RNN_H_TYPE *h0, *c0;
-  RNN_X_TYPE *y;
+  RNN_Y_TYPE *y;
   RNN_H_TYPE *h_last, *c_last, *scratch;
+#if RNN_X == RNN_I16
+  int narrow; /* y is int8 */
+#endif
 } RNN_FN(tensors);
 
 static RNN_FN(tensors) RNN_FN(bind)(const ternc_op *op, const RNN_ARGS *args) {
@@ -102,7 +122,10 @@ static RNN_FN(tensors) RNN_FN(bind)(const ternc_op *op, const RNN_ARGS *args) {
   k.c0 = NULL;
   k.c_last = NULL;
 #endif
-  k.y = (RNN_X_TYPE *)ternc_data(op, args->y);
+  k.y = (RNN_Y_TYPE *)ternc_data(op, args->y);
+#if RNN_X == RNN_I16
+  k.narrow = k.y != NULL && ternc_is_narrow(op, args->y);
+#endif
   k.scratch = (RNN_H_TYPE *)ternc_data(op, args->scratch);
   return k;
 }
@@ -128,12 +151,22 @@ static ternc_status RNN_FN(check)(const ternc_op *op) {
       ternc_expect(op, args->r, RNN_W_DTYPE,
                    RNN_W == RNN_T2 ? ternc_t2_bytes(r_count) : r_count) ||
       ternc_expect_optional(op, args->h0, RNN_H_DTYPE, states) ||
-      ternc_expect_optional(op, args->y, RNN_X_DTYPE,
-                            ternc_mul_sat(samples, hidden * args->directions)) ||
       ternc_expect_optional(op, args->h_last, RNN_H_DTYPE, states) ||
       ternc_expect(op, args->scratch, RNN_H_DTYPE, ternc_mul_sat(states, RNN_SCRATCH))) {
     return TERNC_E_OPERAND;
   }
+#if RNN_X == RNN_I16
+  if (args->y != TERNC_NONE &&
+      !ternc_wide_fits(op, args->y, ternc_mul_sat(samples, hidden * args->directions), args->lo,
+                       args->hi)) {
+    return TERNC_E_OPERAND;
+  }
+#else
+  if (ternc_expect_optional(op, args->y, RNN_X_DTYPE,
+                            ternc_mul_sat(samples, hidden * args->directions))) {
+    return TERNC_E_OPERAND;
+  }
+#endif
 #if RNN_CELL == RNN_LSTM
   if (ternc_expect_optional(op, args->c0, RNN_H_DTYPE, states) ||
       ternc_expect_optional(op, args->c_last, RNN_H_DTYPE, states)) {
@@ -152,7 +185,10 @@ static ternc_status RNN_FN(check)(const ternc_op *op) {
 #if RNN_CELL == RNN_LSTM
   if (args->cell_bits > 15u) return TERNC_E_OPERAND;
 #endif
-  return args->shift <= TERNC_MAX_SHIFT && ternc_is_requant(args->out_shift, args->lo, args->hi)
+#if RNN_X == RNN_I8
+  if (!ternc_is_i8_range(args->lo, args->hi)) return TERNC_E_OPERAND;
+#endif
+  return args->shift <= TERNC_MAX_SHIFT && args->out_shift <= TERNC_MAX_SHIFT
              ? ternc_expect(op, args->c, RNN_M_DTYPE, biases)
              : TERNC_E_OPERAND;
 #endif
@@ -163,6 +199,7 @@ static uint32_t RNN_FN(rows)(const ternc_op *op) {
   return args->batch * args->directions;
 }
 
+#if RNN_X != RNN_I16
 /* sum + v * w[at]; zero ternary weights are skipped (0 * inf counts as 0). */
 #if RNN_X == RNN_F32
 static inline float RNN_FN(add)(float sum, float v, const RNN_W_TYPE *w, size_t at) {
@@ -210,12 +247,14 @@ static inline uint32_t RNN_FN(add)(uint32_t sum, int32_t v, const RNN_W_TYPE *w,
 
 RNN_DOT(dot_x, RNN_X_TYPE)
 RNN_DOT(dot_h, RNN_H_TYPE)
+#endif
 
 /* One sequence: `step` (of the including file) advances h and c, which follow the gates in the
  * scratch, by one x; then h goes to y. */
 static void RNN_FN(step)(const RNN_FN(tensors) *k, const RNN_ARGS *args, size_t direction,
                          const RNN_X_TYPE *x, RNN_H_TYPE *gates);
-static void RNN_FN(emit)(const RNN_ARGS *args, const RNN_H_TYPE *h, RNN_X_TYPE *y);
+static void RNN_FN(emit)(const RNN_FN(tensors) *k, const RNN_ARGS *args, const RNN_H_TYPE *h,
+                         size_t at);
 
 static void RNN_FN(sequence)(const RNN_FN(tensors) *k, const RNN_ARGS *args, uint32_t index) {
   const size_t hidden = args->hidden, direction = index / args->batch;
@@ -229,10 +268,13 @@ static void RNN_FN(sequence)(const RNN_FN(tensors) *k, const RNN_ARGS *args, uin
   uint32_t t;
   for (j = 0; j < hidden; j++) h[j] = k->h0 == NULL ? 0 : k->h0[place + j];
   for (j = 0; RNN_CELL == RNN_LSTM && j < hidden; j++) c[j] = k->c0 == NULL ? 0 : k->c0[place + j];
+#if RNN_X == RNN_I16 && RNN_CELL != RNN_PLAIN
+  for (j = 0; j < hidden; j++) gates[(RNN_CELL == RNN_LSTM ? hidden : 2 * hidden) + j] = 0; /* low */
+#endif
   for (t = 0; t < args->steps; t++) {
     const size_t at = (size_t)(backwards ? args->steps - 1 - t : t) * args->batch + sample;
     RNN_FN(step)(k, args, direction, k->x + at * args->in_features, gates);
-    if (k->y != NULL) RNN_FN(emit)(args, h, k->y + (at * args->directions + direction) * hidden);
+    if (k->y != NULL) RNN_FN(emit)(k, args, h, (at * args->directions + direction) * hidden);
   }
   for (j = 0; k->h_last != NULL && j < hidden; j++) k->h_last[place + j] = h[j];
   for (j = 0; k->c_last != NULL && j < hidden; j++) k->c_last[place + j] = c[j];

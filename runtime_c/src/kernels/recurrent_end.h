@@ -9,6 +9,7 @@
 #undef RNN_F32
 #undef RNN_I8
 #undef RNN_T2
+#undef RNN_I16
 #undef RNN_PASTE2
 #undef RNN_PASTE
 #undef RNN_FN
@@ -19,6 +20,7 @@
 #undef RNN_SCRATCH
 #undef RNN_X_TYPE
 #undef RNN_X_DTYPE
+#undef RNN_Y_TYPE
 #undef RNN_H_TYPE
 #undef RNN_H_DTYPE
 #undef RNN_M_TYPE

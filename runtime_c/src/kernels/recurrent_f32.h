@@ -62,7 +62,9 @@ static void RNN_FN(step)(const RNN_FN(tensors) *k, const RNN_ARGS *args, size_t 
 #endif
 }
 
-static void RNN_FN(emit)(const RNN_ARGS *args, const float *h, float *y) {
+static void RNN_FN(emit)(const RNN_FN(tensors) *k, const RNN_ARGS *args, const float *h,
+                         size_t at) {
+  float *y = k->y + at;
   size_t j;
   for (j = 0; j < args->hidden; j++) y[j] = h[j];
 }

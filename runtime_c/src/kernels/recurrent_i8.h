@@ -112,7 +112,9 @@ static void RNN_FN(step)(const RNN_FN(tensors) *k, const RNN_ARGS *args, size_t 
 #endif
 }
 
-static void RNN_FN(emit)(const RNN_ARGS *args, const int16_t *h, int8_t *y) {
+static void RNN_FN(emit)(const RNN_FN(tensors) *k, const RNN_ARGS *args, const int16_t *h,
+                         size_t at) {
+  int8_t *y = k->y + at;
   size_t j;
   for (j = 0; j < args->hidden; j++) {
     y[j] = (int8_t)ternc_requant(h[j], args->out_m, args->out_c, args->out_shift, args->lo,
