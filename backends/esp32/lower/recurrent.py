@@ -10,7 +10,6 @@ from ternc.backends.esp32.lower.recurrent_f32 import emit_float
 from ternc.backends.esp32.lower.recurrent_i8 import emit_integer
 from ternc.backends.esp32.lower.registry import operator
 
-
 _INT8 = "ternary or int8 W and R per gate row, states in 16 bits"
 
 
