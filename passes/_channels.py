@@ -23,6 +23,8 @@ from ternc.passes._graph import (
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
+_LIMITS: Final = MappingProxyType({ir.DataType.INT8: (-128, 127), ir.DataType.UINT8: (0, 255)})
+_SPARE: Final = 1e-4  # of the largest sum: float32's rounding of sums, and integers'
 _CONSTANT_KEEPERS: Final = ("MaxPool", "GlobalMaxPool", "GlobalAveragePool", "AveragePool")
 
 
@@ -155,7 +157,8 @@ def flow(node: ir.Node, known: Mask, v: Array) -> tuple[Mask, Array]:
     """Which channels are constant behind a step, and what they hold."""
     function = _FUNCTIONS.get(node.op_type)
     if function is not None:
-        after = function(node, v)
+        with np.errstate(over="ignore"):  # of exp in a sigmoid: it is 0 then
+            after = function(node, v)
         assert after is not None
         return known, after.astype(np.float32)
     padded = pads(node)
@@ -173,6 +176,53 @@ def flow(node: ir.Node, known: Mask, v: Array) -> tuple[Mask, Array]:
     if node.op_type == "AveragePool" and padded and counted:
         return known & (v == 0), v
     return known, v
+
+
+def is_increasing(node: ir.Node) -> bool:
+    """Whether a step never turns the order of two values round: it then keeps bounds."""
+    return node.op_type == "Add" or (node.op_type in _FUNCTIONS and not (
+        node.op_type == "LeakyRelu" and node.attributes.get_float("alpha", 0.01) < 0))
+
+
+def bounds(maker: ir.Node, channels: int, rows: int) -> tuple[Array, Array]:
+    """The least and the largest value of each channel, for every input that there can be.
+
+    They are infinite where the input is not a quantized tensor, and equal where every weight is 0;
+    otherwise a little further apart than in exact arithmetic, for that of whoever runs it.
+
+    Args:
+        maker: Conv, Gemm or MatMul with constant weights.
+        channels: That it makes.
+        rows: The axis of its weights that they are on.
+    """
+    weights = dequantized_constant(maker.inputs[1])
+    assert weights is not None
+    matrix = np.moveaxis(weights, rows, 0).reshape(channels, -1).astype(np.float64)
+    matrix *= maker.attributes.get_float("alpha", 1.0)
+    bias = bias_of(maker, channels)
+    dead = ~matrix.any(1)
+    least, most = _input_range(maker.inputs[0])
+    if not np.isfinite(most - least):
+        return np.where(dead, bias, -np.inf), np.where(dead, bias, np.inf)
+    if pads(maker):
+        least, most = min(least, 0.0), max(most, 0.0)
+    up, down = matrix.clip(min=0).sum(1), matrix.clip(max=0).sum(1)
+    spare = _SPARE * ((up - down) * max(abs(least), abs(most)) + np.abs(bias))
+    low, high = bias + up * least + down * most - spare, bias + up * most + down * least + spare
+    ends = np.where(dead, bias, low), np.where(dead, bias, high)
+    return ends[0].astype(np.float32), ends[1].astype(np.float32)
+
+
+def _input_range(value: ir.Value | None) -> tuple[float, float]:
+    """What a dequantized tensor can hold; infinite where it is no such tensor."""
+    node = value.producer() if value is not None else None
+    if node is not None and node.domain == "" and node.op_type == "DequantizeLinear":
+        source = node.inputs[0]
+        limits = _LIMITS.get(source.dtype) if source is not None and source.dtype else None
+        found = None if limits is None else _dequantize(node, np.array(limits, np.float32))
+        if found is not None and found.size == 2:
+            return float(found.min()), float(found.max())
+    return -np.inf, np.inf
 
 
 def pads(node: ir.Node) -> bool:

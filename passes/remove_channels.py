@@ -9,7 +9,16 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from ternc.diagnostics import Diagnostics
-from ternc.passes._channels import Path, bias_of, flow, pads, path_from, take
+from ternc.passes._channels import (
+    Path,
+    bias_of,
+    bounds,
+    flow,
+    is_increasing,
+    pads,
+    path_from,
+    take,
+)
 from ternc.passes._graph import (
     Builder,
     constant,
@@ -30,8 +39,9 @@ class RemoveChannels(ir.passes.InPlacePass):
     quantization, depthwise Conv, pooling and flattening between them. Channel j goes when
 
     1. every weight of the reader for it is 0; or
-    2. every weight of the maker for it is 0: it holds f(bias[j]) everywhere, and the reader's bias
-       takes what that adds up to.
+    2. it is the same everywhere and whatever the input, because every weight of the maker for it
+       is 0, or because all that a quantized input allows becomes one value on the way (a Relu
+       that is always off): the reader's bias takes what that adds up to.
 
     Must not apply to 2. where something on the way or the reader itself pads with zeros and the
     constant is not 0, nor to channels that anything else reads. One channel always stays.
@@ -100,14 +110,17 @@ def _read(path: Path) -> npt.NDArray[np.bool_]:
 
 def _constants(path: Path, channels: int) -> tuple[npt.NDArray[np.bool_], Array]:
     """Which channels are constant where the reader reads them, and what they hold there."""
-    weights = dequantized_constant(path.maker.inputs[1])
-    assert weights is not None
-    rows = weights if _rows(path.maker) == 0 else weights.T
-    known = np.asarray(~rows.reshape(channels, -1).any(1))
-    v = bias_of(path.maker, channels)
+    low, high = bounds(path.maker, channels, _rows(path.maker))
+    known, v = low == high, low
     for step in path.steps:
-        known, v = flow(step, known, v)
-    return known, v
+        if is_increasing(step):
+            _, low = flow(step, known, low)
+            _, high = flow(step, known, high)
+            known, v = low == high, low
+        else:
+            known, v = flow(step, known, np.where(known, v, 0))
+            low, high = np.where(known, v, -np.inf), np.where(known, v, np.inf)
+    return known, np.where(known, v, 0)
 
 
 def _rows(node: ir.Node) -> int:

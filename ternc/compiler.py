@@ -21,6 +21,7 @@ from ternc.diagnostics import Diagnostic, Diagnostics, DoesNotFit, UsageError
 from ternc.normalization import normalised
 from ternc.passes import front
 from ternc.passes._graph import name_nodes
+from ternc.passes.remove_channels import RemoveChannels
 from ternc.precision import Precision, apply, checked, held, scheme_name
 from ternc.sample_statistics import asked, resolved
 from ternc.structure import blames_the_model
@@ -210,6 +211,9 @@ def compile(  # the name of the thing
         evaluation=evaluation, price=price, progress=progress)
     if precision.loses(data=data is not None, quantized=quantized):
         seen("quantize", prepared.model)  # compared for information: it is lossy
+        remove = RemoveChannels(diagnostics, prepared.folded)  # what ranges leave constant
+        if remove(prepared.model).modified:
+            seen("remove_channels", prepared.model)
     built = built_from(prepared.model, diagnostics)
     compiled = CompiledModel(
         name=symbol, target=chip, source=source, model=prepared.model, program=built.program,

@@ -10,6 +10,7 @@ import pytest
 from onnx_ir.passes import common
 
 from ternc.diagnostics import Diagnostics, Severity
+from ternc.passes._channels import bounds
 from ternc.passes._graph import static_shape
 from ternc.passes.remove_channels import RemoveChannels
 from tests.passes.running import assert_same, check, graph, random_feeds, run
@@ -88,6 +89,40 @@ def test_dense(body: str, channels: list[int]) -> None:
     more = {"addend": np.abs(constants["addend"]), "ab": np.abs(constants["ab"]),
             "gt": np.ascontiguousarray(constants["g"].T)}
     assert _run(body, "float[1,8] x", **more)[1] == channels
+
+
+_FROM_INTEGERS = "k = QuantizeLinear(x, s, q) e = DequantizeLinear(k, s, q) "
+
+
+@pytest.mark.parametrize(("bias", "inner", "channels"), [
+    (-1000, "r = Relu(c)", 5),  # always off
+    (1000, "r = Clip(c, zero, six)", 5),  # always 6, which the next bias takes
+    (1000, "r = Relu(c)", 6),
+    (0, "r = Relu(c)", 6),
+])
+def test_what_a_quantized_input_leaves_constant(bias: int, inner: str, channels: int) -> None:
+    offsets = np.where(np.arange(6) == 2, bias, 0).astype(np.float32)
+    body = f"c = Gemm<transB=1>(e, full, offsets) {inner} y = Gemm<transB=1>(r, h, bb)"
+    more = {"full": _weights(6, 8), "offsets": offsets}
+    assert _run(_FROM_INTEGERS + body, "float[1,8] x", **more)[1] == [channels, 4]
+    assert _run(body.replace("(e,", "(x,"), "float[1,8] x", **more)[1] == [6, 4]
+
+
+@pytest.mark.parametrize("pads", ["", "<pads=[1,1,1,1]>"])
+def test_bounds_are_reached(pads: str) -> None:
+    """By the input that has either end wherever the weight's sign wants it."""
+    weights, bias = _weights(6, 3, 3, 3), _weights(6)
+    model = graph(_FROM_INTEGERS + f"y = Conv{pads}(e, w, bias)", "float[1,3,3,3] x", "float y",
+                  w=weights, bias=bias, s=np.float32(0.5), q=np.int8(30))
+    common.ShapeInferencePass()(model)
+    low, high = bounds(model.graph[-1], 6, 0)
+    most, least = (127 - 30) * 0.5, (-128 - 30) * 0.5
+    up = np.where(weights > 0, most, least)
+    down = np.where(weights > 0, least, most)
+    np.testing.assert_allclose(high, (weights * up).sum((1, 2, 3)) + bias, rtol=1e-3)
+    np.testing.assert_allclose(low, (weights * down).sum((1, 2, 3)) + bias, rtol=1e-3)
+    assert np.all(high > (weights * up).sum((1, 2, 3)) + bias)
+    assert np.all(low < (weights * down).sum((1, 2, 3)) + bias)
 
 
 @pytest.mark.parametrize("body", [
