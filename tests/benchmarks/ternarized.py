@@ -3,11 +3,11 @@
     python -m tests.benchmarks.ternarized [size|default|speed ...]
 
 The float models of MLPerf Tiny from ../shared/models, calibrated on noise and made ternary;
-keyword spotting and ResNet8 keep their first and last layer int8. Speed and memory depend on the data in
-one way: channels that the ranges leave constant are taken out. They do so with 47 channels of the
-autoencoder, but with 13 in the range of its own int8 model's input (-79 to 14, which is no noise),
-where its flash is 85,357 B. The outputs of the emulated program are compared with the host's, byte
-for byte.
+keyword spotting and ResNet8 keep their first and last layer int8. Speed and memory depend on the
+data in one way: channels that the ranges leave constant are taken out. These are 47 channels of
+the autoencoder, but 13 in the range of its own int8 model's input (-79 to 14, which is no noise),
+where its flash is 85,357 B. The outputs of the emulated program are compared with the host's,
+byte for byte.
 
 Flash is counted as theirs was: all code and constants that were linked (what the program needs of
 libgcc and libc among them), the start-up code and harness of the emulated program included, and
