@@ -136,6 +136,13 @@ class TestTorch:
         with torch.no_grad():
             assert close(given, model.eval()(torch.from_numpy(x)).numpy())
 
+    def test_success_prints_nothing(self, capfd: pytest.CaptureFixture[str]) -> None:
+        import torch
+
+        to_onnx(torch.nn.Linear(3, 2), torch.zeros(1, 3))
+        out, err = capfd.readouterr()
+        assert not out + err
+
     def test_training_modes_are_put_back(self) -> None:
         import torch
 

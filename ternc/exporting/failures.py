@@ -12,6 +12,10 @@ from typing import Any, Final
 
 from ternc.diagnostics import CompileError, Diagnostic, TerncError, UsageError
 
+_LOGGERS: Final = (
+    "tf2onnx",  # operators that it does not know
+    "torch.onnx._internal.exporter._registration",  # that torchvision is not installed
+)
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -19,7 +23,7 @@ _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 def exporting(framework: str, extra: str) -> Iterator[None]:
     """Turns what an exporter raises into a diagnostic, and keeps it from printing."""
     try:
-        with warnings.catch_warnings(), _unlogged("tf2onnx"), open(os.devnull, "w") as nowhere:
+        with warnings.catch_warnings(), _unlogged(), open(os.devnull, "w") as nowhere:
             warnings.simplefilter("ignore")
             with contextlib.redirect_stdout(nowhere):
                 yield
@@ -62,12 +66,13 @@ def _reason(error: Exception) -> tuple[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _unlogged(name: str) -> Iterator[None]:
-    """Its errors are about operators that are mended afterwards, or reported with their node."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+def _unlogged() -> Iterator[None]:
+    """What exporters log is mended afterwards, reported with its node, or nobody's concern."""
+    before = [(logger, logger.level) for logger in map(logging.getLogger, _LOGGERS)]
+    for logger, _ in before:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in before:
+            logger.setLevel(level)
