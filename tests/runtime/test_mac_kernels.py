@@ -64,12 +64,17 @@ def test_conv2d(form: str, g: Geometry, seed: int, x_zero: int, optional: bool) 
     Geometry(1, (1, 1), (1, 1), 37, 21, 1, (1, 1)),  # one pixel: rows are channels
     Geometry(1, (8, 8), (8, 8), 16, 8, 1, (3, 3), pad=(1, 1)),
     Geometry(1, (9, 7), (5, 4), 1, 1, 24, (3, 3), stride=(2, 2), pad=(1, 1)),
+    Geometry(2, (6, 5), (6, 5), 1, 1, 11, (3, 3), pad=(1, 1)),  # channels in fours, and the rest
+    Geometry(1, (3, 3), (6, 6), 1, 1, 9, (4, 4), pad=(2, 2), up=(2, 2)),
+    Geometry(1, (3, 3), (1, 1), 1, 1, 14, (3, 3)),
     Geometry(1, (1, 40), (1, 20), 3, 5, 1, (1, 7), stride=(1, 2), pad=(0, 3)),
     Geometry(1, (4, 4), (8, 8), 5, 3, 1, (4, 4), pad=(2, 2), up=(2, 2)),  # ConvTranspose
     Geometry(1, (2, 2), (3, 3), 2, 2, 1, (2, 2), pad=(50, 50)),  # nothing meets the input
-], ids=["pixel", "same", "depthwise", "conv1d", "transpose", "outside"])  # fmt: skip
+], ids=["pixel", "same", "depthwise", "odd-depthwise", "depthwise-transpose", "depthwise-pixel",
+       "conv1d", "transpose", "outside"])  # fmt: skip
 def test_usual_convolutions(form: str, g: Geometry) -> None:
-    _conv(form, g, seed=1, x_zero=-7, optional=True)
+    for optional in (True, False):
+        _conv(form, g, seed=1, x_zero=-7, optional=optional)
 
 
 @pytest.mark.parametrize("form", FORMS)

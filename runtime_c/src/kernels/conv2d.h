@@ -1,6 +1,7 @@
 /* Template of the convolution kernels; parameters as in mac.h. A row is one output pixel or, when
  * there is only one, an output channel: so the work always divides. */
 #include "conv2d_taps.h"
+#include "fast.h"
 #include "mac.h"
 
 /* What stays the same through a run. */
@@ -51,6 +52,36 @@ static uint32_t MAC_FN(rows)(const ternc_op *op) {
 #define INSIDE_SUM int32_t
 #define INSIDE_DOT(x, x_step, at, w_step, n) MAC_FN(part)(x, x_step, k->w, at, w_step, n)
 #include "conv2d_inside.h"
+
+#if MAC_W == MAC_T2
+#define FOUR_W(at) ternc_t2(k->w, at)
+#else
+#define FOUR_W(at) k->w[at]
+#endif
+/* The sums of four neighbouring channels, each of which has one input channel of its own. */
+static TERNC_NOINLINE void MAC_FN(four)(const MAC_FN(mac) *k, const MAC_FN(geometry) *g,
+                                        const int16_t *x, uint32_t o, const ternc_conv_taps *h,
+                                        const ternc_conv_taps *w, int32_t *sums) {
+  const size_t taps = (size_t)g->h.kernel * g->w.kernel, pixel = g->pixel, step = g->w_pixel;
+  size_t line = o * taps + (size_t)h->k * g->w.kernel + w->k;
+  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  uint32_t i, j;
+  for (i = 0; i < h->count; i++, x += g->row, line += g->w_row) {
+    const int16_t *v = x;
+    size_t at = line;
+    for (j = w->count; j > 0; j--, v += pixel, at += step) {
+      s0 += v[0] * FOUR_W(at);
+      s1 += v[1] * FOUR_W(at + taps);
+      s2 += v[2] * FOUR_W(at + 2 * taps);
+      s3 += v[3] * FOUR_W(at + 3 * taps);
+    }
+  }
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+}
+#undef FOUR_W
 #endif
 
 #if MAC_X == MAC_I8
@@ -114,6 +145,7 @@ static void MAC_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
                             uint32_t, uint32_t, const ternc_conv_taps *,
                             const ternc_conv_taps *) = {MAC_FN(inside), MAC_FN(inside_part)};
   const int few = taps <= MAC_PART && k.w_zero == NULL;
+  const int depthwise = few && args.groups == args.in_c && args.groups == args.out_c;
 #endif
   MAC_FN(geometry) g;
   uint32_t pixel, o;
@@ -141,7 +173,19 @@ static void MAC_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
 #if MAC_X == MAC_I8
     const int misses = args.x_zero != 0 && (h.count < g.h.kernel || w.count < g.w.kernel);
 #endif
-    for (o = first; o < last; o++) {
+    o = first;
+#if MAC_X == MAC_I16
+    for (; depthwise && last - o >= 4; o += 4) {
+      int32_t sums[4] = {0, 0, 0, 0};
+      uint32_t i;
+      if (meets) MAC_FN(four)(&k, &g, x + o, o, &h, &w, sums);
+      for (i = 0; i < 4; i++) {
+        ternc_put(k.y, (size_t)pixel * args.out_c + o + i, k.narrow,
+                  ternc_requant(sums[i], k.m[o + i], k.c[o + i], args.shift, args.lo, args.hi));
+      }
+    }
+#endif
+    for (; o < last; o++) {
       const uint32_t zero = MAC_FN(zero)(&k, o);
       MAC_SUM sum = 0;
       if (meets) {
