@@ -15,15 +15,22 @@ import argparse
 import itertools
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
+from tests.examples.datasets import Split
 from tests.examples.programs import compile_all
 from tests.examples.tasks import TASKS, Task, Variant
 from tests.examples.training import Job, accuracy, train
+
+# what of a recipe the command line changes
+CHANGES: Final[dict[str, Callable[[str], Any]]] = {
+    "epochs": int, "batch": int, "rate": float, "decay": float, "smoothing": float,
+    "average": float}
 
 
 def _parsed() -> argparse.Namespace:
@@ -37,12 +44,11 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--variants", help="names, separated by commas; default all of the table")
     parser.add_argument("--trial", action="store_true",
                         help="for choices: trials' variants, tested on held-out training samples")
-    for name in ("epochs", "batch"):
-        parser.add_argument(f"--{name}", type=int)
-    for name in ("rate", "decay", "smoothing"):
-        parser.add_argument(f"--{name}", type=float)
-    parser.add_argument("--compile", action="store_true", default=None,
-                        help="train through torch.compile")
+    parser.add_argument("--folds", type=int, default=0,
+                        help="--trial as cross-validation on the training samples")
+    for name, kind in CHANGES.items():
+        parser.add_argument(f"--{name}", type=kind)
+    parser.add_argument("--compile", action="store_true", help="train through torch.compile")
     parser.add_argument("--samples", type=int, help="use the first training samples only")
     parser.add_argument("--test-samples", type=int, help="and the first test samples")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -55,19 +61,25 @@ def _train(arguments: argparse.Namespace, task: Task) -> None:
     torch.backends.cudnn.benchmark = True
     if arguments.device == "cpu":
         torch.set_num_threads(1)
-    variants = _chosen(arguments, task)
     data = task.load(arguments.data)
-    if arguments.trial:
-        data = data.held_out(task.held_out)
+    if not arguments.trial:
+        _train_on(data, "test", arguments, task)
+    elif not arguments.folds:
+        _train_on(data.held_out(task.held_out), "held out", arguments, task)
+    for fold in range(arguments.folds):
+        _train_on(data.fold(fold, arguments.folds), f"fold {fold}", arguments, task)
+
+
+def _train_on(data: Split, split: str, arguments: argparse.Namespace, task: Task) -> None:
+    variants = _chosen(arguments, task)
     x, y = (a[:arguments.samples].to(arguments.device) for a in (data.x, data.y))
     x_test, y_test = (a[:arguments.test_samples].to(arguments.device)
                       for a in (data.x_test, data.y_test))
-    changes = {name: getattr(arguments, name)
-               for name in ("epochs", "batch", "rate", "decay", "smoothing", "compile")
+    changes = {name: getattr(arguments, name) for name in CHANGES
                if getattr(arguments, name) is not None}
-    recipe = replace(task.recipe, **changes)
+    recipe = replace(task.recipe, **changes, compile=arguments.compile)
     name = f"{arguments.task}{'-trial' if arguments.trial else ''}"
-    kept = arguments.out / f"{name}.pt"
+    kept = arguments.out / f"{name}{split[4:] if arguments.folds else ''}.pt"
     # networks of an earlier run can be started from, and taught by
     states: dict[str, Any] = torch.load(kept, map_location="cpu") if kept.exists() else {}
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
@@ -94,7 +106,7 @@ def _train(arguments: argparse.Namespace, task: Task) -> None:
             row = {
                 "task": arguments.task, "variant": variant, "seed": seed,
                 "epochs": job.recipe.epochs, "batch": job.recipe.batch, "rate": job.recipe.rate,
-                "decay": job.recipe.decay, "split": "held out" if arguments.trial else "test",
+                "decay": job.recipe.decay, "split": split,
                 "accuracy": accuracy(job.model, x_test, y_test),
                 "train_accuracy": accuracy(job.model, x[:10000], y[:10000]),
                 "seconds_of_all": round(seconds, 1)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,16 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """Samples and classes to train on, and those to test on once."""
+    """Samples and classes to train on, and those to test on once.
+
+    `group` says which recording each training sample was cut from; None: each is one of its own.
+    """
 
     x: Floats
     y: npt.NDArray[np.int64]
     x_test: Floats
     y_test: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64] | None = None
 
 
 def find(folder: Path, name: str) -> Path:
@@ -102,8 +106,11 @@ def fsdd(folder: Path, *, speaker: int | None = None) -> Arrays:
     return _split(x[~test], data["y"][~test], x[test], data["y"][test])
 
 
-def exercises(folder: Path) -> Arrays:
-    """Windows of 2.56 s of a wrist's acceleration; every fourth recording of a class tests."""
+def exercises(folder: Path, *, part: int = 0) -> Arrays:
+    """Windows of 2.56 s of a wrist's acceleration; every fourth recording of a class tests.
+
+    `part` says which fourth: the four parts together test every recording once.
+    """
     data = np.load(find(folder, "exercises.npz"))
     offset, y = data["offset"].tolist(), data["y"]
     place = np.zeros(len(y), int)
@@ -111,15 +118,19 @@ def exercises(folder: Path) -> Arrays:
         chosen = np.flatnonzero(y == label)
         place[chosen[np.random.default_rng(0).permutation(len(chosen))]] = np.arange(len(chosen))
     parts: dict[bool, list[tuple[Any, int]]] = {False: [], True: []}
+    group: list[int] = []
     for index, (a, b) in enumerate(pairwise(offset)):
         signal = data["signal"][a:b].astype(np.float32).T / 8192
         for start in range(0, signal.shape[1] - 255, 64):
             window = signal[:, start:start + 256:2]
-            parts[bool(place[index] % 4 == 0)].append((window, int(y[index])))
+            test = bool(place[index] % 4 == part)
+            parts[test].append((window, int(y[index])))
+            if not test:
+                group.append(index)
     (x, labels), (x_test, labels_test) = (
         (np.stack([w for w, _ in parts[test]]), [c for _, c in parts[test]])
         for test in (False, True))
-    return _split(x, labels, x_test, labels_test)
+    return replace(_split(x, labels, x_test, labels_test), group=np.array(group))
 
 
 def series(folder: Path, name: str) -> Arrays:

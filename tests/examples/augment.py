@@ -94,3 +94,35 @@ def jitter(x: Tensor, generator: Generator, *, noise: float = 0.05, reach: int =
     x = x.gather(2, index[:, None, :].expand_as(x))
     x = x * (1 + _uniform((count, 1, 1), 0.1, generator))
     return x + noise * torch.randn(x.shape, generator=generator, device=x.device)
+
+
+def distort(
+    x: Tensor, generator: Generator, *, shift: float = 8.0, warp: float = 3.0,
+    scale: float = 0.1, noise: float = 0.05, wander: float = 0.0, rotate: float = 0.0,
+) -> Tensor:
+    """Time series: shifted, stretched here and compressed there, louder or softer, with noise.
+
+    `shift` and `warp` are in samples; `wander` moves each channel slowly up and down, as the
+    baseline of an electrocardiogram does; `rotate` (radians, for channels that are the axes of an
+    accelerometer) turns the sensor about a random axis.
+    """
+    count, channels, length = x.shape
+    time = torch.arange(length, device=x.device) + _uniform((count, 1), shift, generator)
+    time = (time + _smooth(count, 6, length, warp, generator)).clamp(0, length - 1)
+    before = time.floor().long().clamp(max=length - 2)
+    share = (time - before)[:, None]
+    index = before[:, None].expand(count, channels, length)
+    x = x.gather(2, index) * (1 - share) + x.gather(2, index + 1) * share
+    if rotate:
+        turn = _uniform((count, channels, channels), rotate, generator)
+        x = torch.linalg.matrix_exp(turn - turn.transpose(1, 2)) @ x
+    x = x * (1 + _uniform((count, 1, 1), scale, generator))
+    if wander:
+        x = x + _smooth(count * channels, 5, length, wander, generator).view_as(x)
+    return x + noise * torch.randn(x.shape, generator=generator, device=x.device)
+
+
+def _smooth(count: int, points: int, length: int, reach: float, generator: Generator) -> Tensor:
+    """Curves (count, length) through random values from -reach to reach."""
+    values = _uniform((count, points), reach, generator)
+    return values @ _bicubic(points, length, values.device).T

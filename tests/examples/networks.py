@@ -9,6 +9,12 @@ from torch import nn
 from torch.nn import functional
 
 
+def _conv_norm_relu(inputs: int, outputs: int, size: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm1d(outputs),
+        nn.ReLU())
+
+
 def _norm_relu(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())
 
@@ -102,9 +108,14 @@ class Keywords(nn.Module):  # type: ignore[misc, unused-ignore]
 
 
 class Series(nn.Module):  # type: ignore[misc, unused-ignore]
-    """Three Conv1d layers and a linear layer, for time series of any number of channels."""
+    """Three Conv1d layers and a linear layer, for time series of any number of channels.
 
-    def __init__(self, width: float = 1.0, channels: int = 1, classes: int = 2) -> None:
+    `more` layers of stride 2 after these see a longer while.
+    """
+
+    def __init__(
+        self, width: float = 1.0, channels: int = 1, classes: int = 2, more: int = 0,
+    ) -> None:
         super().__init__()
         a, b = round(24 * width), round(48 * width)
         self.first = nn.Conv1d(channels, a, 7, padding=3, bias=False)
@@ -113,38 +124,38 @@ class Series(nn.Module):  # type: ignore[misc, unused-ignore]
         self.norm2 = nn.BatchNorm1d(b)
         self.conv3 = nn.Conv1d(b, b, 3, stride=2, padding=1, bias=False)
         self.norm3 = nn.BatchNorm1d(b)
+        self.more = nn.Sequential(*(_conv_norm_relu(b, b, 5, 2) for _ in range(more)))
         self.last = nn.Linear(b, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = functional.relu(self.norm1(self.first(x)))
         x = functional.relu(self.norm2(self.conv2(x)))
         x = functional.relu(self.norm3(self.conv3(x)))
-        return self.last(x.mean(2))
+        return self.last(self.more(x).mean(2))
 
 
 class Recurrent(nn.Module):  # type: ignore[misc, unused-ignore]
     """A GRU or an LSTM over time, the mean of its outputs, a linear layer.
 
-    With `stride` there is a convolution over time of that stride before it.
+    With `front` there are convolutions over time before it, each of (channels, size, stride).
     """
 
     def __init__(
         self, width: float = 1.0, *, kind: type[nn.GRU | nn.LSTM] = nn.GRU, inputs: int = 32,
-        hidden: int = 64, classes: int = 10, stride: int | None = None,
+        hidden: int = 64, classes: int = 10, front: tuple[tuple[int, int, int], ...] = (),
     ) -> None:
         super().__init__()
         size = round(hidden * width)
-        self.first: nn.Module | None = None
-        if stride is not None:
-            self.first = nn.Conv1d(inputs, size, 7, stride, 3, bias=False)
-            self.norm = nn.BatchNorm1d(size)
-            inputs = size
+        layers: list[nn.Module] = []
+        for channels, taps, stride in front:
+            layers.append(_conv_norm_relu(inputs, round(channels * width), taps, stride))
+            inputs = round(channels * width)
+        self.front = nn.Sequential(*layers)
         self.cells = kind(inputs, size, batch_first=True)
         self.last = nn.Linear(size, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.first is not None:
-            x = functional.relu(self.norm(self.first(x)))
+        x = self.front(x)
         # spectrograms are (1, frames, bands), series are (channels, samples)
         x = x.squeeze(1) if x.dim() == 4 else x.transpose(1, 2)
         return self.last(self.cells(x)[0].mean(1))

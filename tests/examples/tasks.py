@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from torch import nn
 
@@ -71,6 +71,13 @@ _CELLS: Final = MappingProxyType({
     "float": Variant(), "ternary": Variant("twn", skip=("last",))})
 _TUNED: Final = MappingProxyType({
     **_PAIR, "tuned": Variant("twn", start="float")})
+# networks with convolutions before the recurrent layer
+_FRONT: Final = MappingProxyType({
+    "float": Variant(), "ternary": Variant("twn", skip=("front.0.0", "last")),
+    "tuned": Variant("twn", start="float", skip=("front.0.0", "last"))})
+_JITTERED: Final = MappingProxyType({
+    **_FRONT, "float-jitter": Variant(augment=augment.jitter),
+    "ternary-jitter": replace(_FRONT["ternary"], augment=augment.jitter)})
 _SCHEMES: Final = MappingProxyType({
     "float": Variant(),
     "bitnet": Variant("bitnet"),
@@ -81,25 +88,41 @@ _SCHEMES: Final = MappingProxyType({
 })
 
 
-def _series(load: Callable[[Path], datasets.Split], channels: int, classes: int) -> Task:
+def _series(
+    load: Callable[[Path], datasets.Split], channels: int, classes: int,
+    change: Augment = augment.jitter, more: int = 0, **recipe: Any,
+) -> Task:
     return Task(
-        load, partial(networks.Series, channels=channels, classes=classes), augment.jitter,
-        Recipe(epochs=200, batch=16 if channels != 3 else 64, rate=3e-3), _TUNED,
+        load, partial(networks.Series, channels=channels, classes=classes, more=more), change,
+        replace(Recipe(epochs=200, batch=16, rate=3e-3), **recipe), _TUNED,
         MappingProxyType({
             **_SCHEMES,
             "plain": Variant("twn"),
+            "tuned": Variant("twn", start="float"),
+            "float-jitter": Variant(augment=augment.jitter),
+            "ternary-jitter": Variant("twn", augment=augment.jitter),
+            "float-three": Variant(network=partial(
+                networks.Series, channels=channels, classes=classes)),
+            "ternary-three": Variant("twn", network=partial(
+                networks.Series, channels=channels, classes=classes)),
             "tuned-tenth": Variant("twn", start="float", rate=0.1),
             "tuned-warm": Variant("twn", start="float", rate=0.3, warm=0.2),
             "distilled": Variant("twn", start="float", teacher="float", rate=0.3),
         }), 0.25)
 
 
+def _exercises(part: int) -> Task:
+    return _series(
+        partial(datasets.exercises, part=part), 3, 4, partial(augment.distort, rotate=0.1),
+        more=1, batch=64, average=0.99)
+
+
 def _cells(
     load: Callable[[Path], datasets.Split], network: Callable[[float], nn.Module],
-    augment: Augment, recipe: Recipe, held_out: float = 0.1,
+    augment: Augment, recipe: Recipe,
 ) -> Task:
     return Task(load, network, augment, recipe, _CELLS, MappingProxyType({
-        **_CELLS, "tuned": Variant("twn", start="float", skip=("last",))}), held_out)
+        **_CELLS, "tuned": Variant("twn", start="float", skip=("last",))}))
 
 
 _GRU: Final = partial(networks.Recurrent, kind=nn.GRU, inputs=32, classes=10)
@@ -115,6 +138,10 @@ _DEEPER: Final = partial(networks.ResNet8, sizes=(12, 24, 40), depth=2)
 _SHORTCUTS: Final = ("first", "last", "*.shortcut")
 _SPOKEN: Final = Recipe(epochs=100, batch=64, rate=3e-3)
 _SPOKEN_CELLS: Final = replace(_SPOKEN, epochs=200, clip=1.0)
+_MOTIONS: Final = partial(datasets.series, name="BasicMotions")
+_BEATS: Final = partial(datasets.series, name="ECGFiveDays")
+_WANDER: Final = partial(
+    augment.distort, shift=8, warp=3, wander=0.3, noise=0.1, scale=0.2)
 _speaker: Final = partial(datasets.fsdd, speaker=5)
 
 TASKS: Final = MappingProxyType({
@@ -135,6 +162,16 @@ TASKS: Final = MappingProxyType({
     "mnist-vit": Task(
         datasets.mnist, transformer.VisionTransformer, augment.affine_and_elastic,
         Recipe(epochs=60, batch=256, rate=5e-3, decay=5e-2), _PAIR, _SCHEMES),
+    "cifar10-vit": Task(
+        datasets.cifar10, partial(transformer.VisionTransformer, image=32, channels=3, size=96),
+        augment.crop_and_flip, Recipe(epochs=100, batch=512, rate=3e-3, decay=5e-2), _PAIR,
+        MappingProxyType({
+            **_PAIR,
+            "tuned": Variant("twn", start="float", epochs=0.5, rate=0.5),
+            "wide": Variant("twn", width=4 / 3),
+            "deep": Variant("twn", network=partial(
+                transformer.VisionTransformer, image=32, channels=3, size=96, depth=6)),
+        })),
     "cifar10": Task(
         datasets.cifar10, networks.ResNet8, augment.crop_and_flip,
         Recipe(epochs=200, batch=256, rate=1.5e-2, decay=1e-2),
@@ -146,6 +183,9 @@ TASKS: Final = MappingProxyType({
             "tuned": Variant("twn", start="float", epochs=0.3, rate=0.3, skip=_SHORTCUTS),
             "tuned-distilled": Variant(
                 "twn", start="float", teacher="float", epochs=0.3, rate=0.3, skip=_SHORTCUTS),
+            "tuned-longer": Variant("twn", start="float", rate=0.5, skip=_SHORTCUTS),
+            "tuned-longer-distilled": Variant(
+                "twn", start="float", teacher="float", rate=0.5, skip=_SHORTCUTS),
         }),
         MappingProxyType({
             **_SCHEMES,
@@ -170,14 +210,16 @@ TASKS: Final = MappingProxyType({
         _speaker, networks.Keywords, augment.shift_and_mask, _SPOKEN, _PAIR, _SCHEMES),
     "fsdd-gru": _cells(datasets.fsdd, _GRU, augment.shift_and_mask, _SPOKEN_CELLS),
     "fsdd-gru-speaker": _cells(_speaker, _GRU, augment.shift_and_mask, _SPOKEN_CELLS),
-    "exercises": _series(datasets.exercises, 3, 4),
-    "basicmotions": _series(partial(datasets.series, name="BasicMotions"), 6, 4),
-    "basicmotions-lstm": _cells(
-        partial(datasets.series, name="BasicMotions"), partial(_LSTM, inputs=6, classes=4),
-        augment.jitter, Recipe(epochs=600, batch=16, rate=3e-3, clip=1.0), 0.25),
-    "ecgfivedays": _series(partial(datasets.series, name="ECGFiveDays"), 1, 2),
+    "exercises": _exercises(0),
+    # for more test samples: the other fourths of the recordings
+    **{f"exercises-{part}": _exercises(part) for part in (1, 2, 3)},
+    "basicmotions": _series(_MOTIONS, 6, 4),
+    "basicmotions-lstm": Task(
+        _MOTIONS, partial(_LSTM, inputs=6, classes=4, front=((32, 7, 2),)),
+        partial(augment.distort, shift=4, warp=2, wander=0.1),
+        Recipe(epochs=300, batch=16, rate=3e-3, clip=1.0, average=0.98), _FRONT, _JITTERED, 0.25),
+    "ecgfivedays": _series(_BEATS, 1, 2, _WANDER, batch=23, epochs=1000, average=0.98),
     "ecgfivedays-lstm": Task(
-        partial(datasets.series, name="ECGFiveDays"),
-        partial(_LSTM, inputs=1, classes=2, stride=4), augment.jitter,
-        Recipe(epochs=600, batch=16, rate=3e-3, clip=1.0), _TUNED, _TUNED, 0.25),
+        _BEATS, partial(_LSTM, inputs=1, classes=2, front=((24, 7, 2), (32, 5, 2))), _WANDER,
+        Recipe(epochs=1000, batch=23, rate=3e-3, clip=1.0, average=0.98), _FRONT, _JITTERED, 0.25),
 })

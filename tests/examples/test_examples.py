@@ -20,6 +20,7 @@ FILES = {
     "mnist": "mnist.npz", "cifar10": "cifar10_jpeg.npz", "fsdd": "fsdd.npz",
     "exercises": "exercises.npz", "basicmotions": "BasicMotions.npz",
     "ecgfivedays": "ECGFiveDays.npz", "mnist-vit": "mnist.npz", "fsdd-gru": "fsdd.npz",
+    "cifar10-vit": "cifar10_jpeg.npz",
     "basicmotions-lstm": "BasicMotions.npz", "ecgfivedays-lstm": "ECGFiveDays.npz",
 }
 
@@ -41,7 +42,7 @@ def setup_module() -> None:
 def test_short_run(task: str, tmp_path: Path) -> None:
     if not list(DATA.glob(f"*/{FILES[task]}")):
         pytest.skip(f"needs {FILES[task]} in a folder of {DATA}")
-    if task == "cifar10" and find_spec("PIL") is None:
+    if task.startswith("cifar10") and find_spec("PIL") is None:
         pytest.skip("needs Pillow to decode JPEG files")
     places = [task, "--data", str(DATA), "--out", str(tmp_path), "--test-samples", "20"]
     some = ["--variants", "float,ternary,tuned-distilled"] if task == "cifar10" else []

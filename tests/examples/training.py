@@ -27,7 +27,8 @@ class Recipe:
     """How to train: AdamW, the rate rising for a tenth of the steps, then falling as a cosine.
 
     `clip` is the largest norm of all gradients together (0: any); `calm` the share of epochs, at
-    the end, without augmentation.
+    the end, without augmentation. With `average` the network that training ends with is the
+    running mean of the weights: how much of it stays at each step (0: the last weights).
     """
 
     epochs: int
@@ -39,6 +40,32 @@ class Recipe:
     half: bool = True
     clip: float = 0.0
     calm: float = 0.0
+    average: float = 0.0
+
+
+class _Mean:
+    """The running mean of a network's weights and of its normalizations' statistics."""
+
+    def __init__(self, model: nn.Module, stays: float) -> None:
+        self.stays = stays
+        self.values = [v for v in model.state_dict().values() if v.is_floating_point()]
+        self.means = [v.clone() for v in self.values]
+        # the mean of as many steps as there were is exact in the beginning
+        self.steps = torch.zeros((), device=self.means[0].device)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    def update(self) -> None:
+        """Takes the weights of now in."""
+        self.steps += 1
+        share = (1 / self.steps).clamp(min=1 - self.stays)
+        for mean, value in zip(self.means, self.values, strict=True):
+            mean += share * (value - mean)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
+    def give(self) -> None:
+        """Puts the means in the weights' place."""
+        for mean, value in zip(self.means, self.values, strict=True):
+            value.copy_(mean)
 
 
 class Job:
@@ -73,6 +100,7 @@ class Job:
         self.images, self.labels = x.clone(), y.clone()
         self.stream = torch.cuda.Stream() if cuda else None
         self.done = 0
+        self.mean = _Mean(self.model, recipe.average) if recipe.average else None
         self.warmup = Warmup(model, max(int(steps * warm), 1)) if warm else None
 
     @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
@@ -123,7 +151,15 @@ class Job:
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimizer.step()
+        if self.mean is not None:
+            self.mean.update()
         self.step_number += 1
+
+    def finish(self) -> None:
+        """The trained network, in eval mode."""
+        if self.mean is not None:
+            self.mean.give()
+        self.model.eval()
 
 
 class _Steps:
@@ -200,7 +236,7 @@ def train(jobs: Sequence[Job], progress: Callable[[str], None] = print) -> None:
     if jobs[0].stream is not None:
         torch.cuda.synchronize()
     for job in jobs:
-        job.model.eval()
+        job.finish()
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]
