@@ -166,6 +166,25 @@ class TestPlainExport:
         assert self.ternary(model, x) == ["dense_f32_t2"]
 
 
-def test_example_input_that_does_not_fit() -> None:
-    with pytest.raises(UsageError, match=r"example inputs of shape \(1, 5\): RuntimeError"):
-        ternc_compile(qat.BitLinear(4, 3), "esp32", example_inputs=(torch.zeros(1, 5),))
+@pytest.mark.parametrize(("inputs", "given"), [
+    ((torch.zeros(1, 5),), r"\(1, 5\)"),
+    ({"input": torch.zeros(1, 4, dtype=torch.float64)}, r"\(1, 4\)"),
+    ((torch.zeros(1, 4), torch.zeros(1)), r"\(1, 4\).*"),
+])
+def test_example_input_that_does_not_fit(
+    inputs: Any, given: str, capfd: pytest.CaptureFixture[str],
+) -> None:
+    model = qat.BitLinear(4, 3)
+    with pytest.raises(UsageError, match=rf"example inputs of shape {given}: \w+Error"):
+        ternc_compile(model, "esp32", example_inputs=inputs)
+    assert model.training
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_only_the_exporter_cannot_do() -> None:
+    class Branches(nn.Module):  # type: ignore[misc, unused-ignore]
+        def forward(self, x: Any) -> Any:
+            return x + 1 if float(x.sum()) > 0 else x
+
+    with pytest.raises(CompileError, match="PyTorch cannot export the model"):
+        ternc_compile(Branches(), "esp32", example_inputs=(torch.zeros(1, 5),))
