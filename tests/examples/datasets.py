@@ -52,9 +52,10 @@ def _tensors(load: Callable[..., arrays.Arrays]) -> Callable[..., Split]:
     @wraps(load)
     def loaded(folder: Path, **options: Any) -> Split:
         data = load(folder, **options)
-        return Split(
-            *(torch.from_numpy(array) for array in (data.x, data.y, data.x_test, data.y_test)),
-            group=None if data.group is None else torch.from_numpy(data.group))
+        x, y, x_test, y_test = (
+            torch.from_numpy(array) for array in (data.x, data.y, data.x_test, data.y_test))
+        group = None if data.group is None else torch.from_numpy(data.group)
+        return Split(x, y, x_test, y_test, group)
 
     return loaded
 
