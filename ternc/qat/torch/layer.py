@@ -191,7 +191,8 @@ class TernaryLayer(nn.Module):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_frozen" in self.__dict__:
+        # recurrent layers put the ternary weights there for a call: the parameters stay
+        if name != "_flat_weights" and "_frozen" in self.__dict__:
             self._frozen.clear()
         super().__setattr__(name, value)
 
