@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from ternc.compiled import CompiledModel
 from ternc.compiler import compile as compile_model
 from tests.agreement import instructions
 from tests.backends.test_header import COMPILERS, link
-from tests.benchmarks.emulate import count, missing_tools
+from tests.benchmarks.emulate import COMPILER, SOURCES, count, missing_tools
 from tests.golden.operators import operators, samples
+from tests.recurrent_graphs import Layer
 from tests.shared_models import MODELS, feeds, needs_models
 from tests.test_int16 import samples as noise
 from tests.test_int16 import small
@@ -85,6 +87,38 @@ def test_the_short_way_takes_and_gives_floats(
 @pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
 def test_rv32_gives_the_bytes_of_the_host() -> None:
     assert count(every_instruction()).stack_bytes <= 1024  # it compares them
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
+def test_kernels_call_no_float_routine(tmp_path: Path) -> None:
+    """Without an FPU, arithmetic in float32 would call __addsf3 of libgcc and its like."""
+    kernels = sorted((SOURCES / "kernels").glob("*_i16*.c"))
+    assert {"lstm_i16", "gru_i16_t2", "conv2d_i16", "table_i16", "convert_i16"} <= {
+        kernel.stem for kernel in kernels}
+    done = subprocess.run(
+        [COMPILER, "--specs=picolibc.specs", "-march=rv32imc", "-mabi=ilp32", "-Os", "-c",
+         *kernels],
+        cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    floats = set()
+    for kernel in kernels:
+        names = subprocess.run(
+            [COMPILER.replace("gcc", "nm"), "-u", f"{kernel.stem}.o"], cwd=tmp_path,
+            capture_output=True, text=True, check=True).stdout
+        if re.search(r"__\w+[sd]f[23]?\b|__\w+[sd]f[sd]i\b", names):
+            floats.add(kernel.stem)
+    assert floats == {"convert_i16"}  # which is there for floats
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
+@pytest.mark.parametrize("op_type", ["LSTM", "GRU", "RNN"])
+def test_recurrent_layers_give_the_bytes_of_the_host(op_type: str) -> None:
+    layer = Layer(op_type, "bidirectional", steps=3)
+    compiled = compile_model(
+        layer.model(), "esp32c3", calibration_data=[layer.feeds(seed) for seed in range(4)],
+        activations="int16")
+    assert compiled.float_instructions() == 0
+    assert count(compiled).instructions > 0
 
 
 @needs_models
