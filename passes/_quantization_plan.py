@@ -35,7 +35,12 @@ _FIXED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The range comes from calibration."""
+    """The range comes from calibration: the tensor's own, or that of `joined`.
+
+    The latter is the Concat that alone reads the tensor, which so has nothing to rescale.
+    """
+
+    joined: ir.Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,18 @@ def _add_point(node: ir.Node, value: ir.Value, plan: Plan) -> None:
         return
     if readers or value.is_graph_output():
         source = Observed() if kept else _source(node, plan)
+        if source == Observed() and not kept:
+            source = Observed(_joined(value, plan))
         plan.points[value] = Point(value, source, stays_float=kept)
+
+
+def _joined(value: ir.Value, plan: Plan) -> ir.Value | None:
+    """The result of the Concat that alone reads `value`."""
+    reader = only_consumer(value)
+    if reader is None or reader.op_type != "Concat" or reader in plan.kept:
+        return None
+    found = reader.outputs[0]
+    return found if found.uses() or found.is_graph_output() else None
 
 
 def _source(node: ir.Node, plan: Plan) -> Source:

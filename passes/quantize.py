@@ -41,9 +41,9 @@ def tensors_to_observe(
 ) -> tuple[str, ...]:
     """Names of the tensors whose ranges `Quantize` needs, in graph order."""
     points = plan_quantization(model, keep_float).points.values()
-    return tuple(
-        point.value.name or "" for point in points if isinstance(point.source, Observed)
-    )
+    return tuple(dict.fromkeys(
+        (point.source.joined or point.value).name or "" for point in points
+        if isinstance(point.source, Observed)))
 
 
 class Quantize(ir.passes.InPlacePass):
@@ -57,7 +57,8 @@ class Quantize(ir.passes.InPlacePass):
       twice the range, from `ranges`, which always include 0. A bias added
       to a MatMul and a Relu or Clip after Conv, ConvTranspose, Gemm, MatMul or Add is computed
       with it: Q and DQ come after.
-    * Operators that move elements pass on their input's scale. Softmax and Sigmoid have
+    * Operators that move elements pass on their input's scale; what only a Concat reads takes the
+      scale of its result. Softmax and Sigmoid have
       scale 1/256 and zero point -128, Tanh 1/128 and 0; in int16 all three have 2^-15 and 0.
     * A node named in `keep_float` reads and writes floats: DQ before it, Q after it, nothing
       between two of them. So does a quantization by absmax at run time (BitLinear), with the
@@ -112,8 +113,9 @@ class Quantize(ir.passes.InPlacePass):
                     found[value] = self._from_range(
                         point, (float(array.min(initial=0)), float(array.max(initial=0)))
                     ) or _ARBITRARY[point.bits]
-                case Observed():
-                    chosen = self._from_range(point, self.ranges.get(value.name or ""))
+                case Observed(joined):
+                    chosen = self._from_range(
+                        point, self.ranges.get((joined or value).name or ""))
                     if chosen is None:
                         complete = False
                     else:

@@ -2,8 +2,9 @@
 
 What a layer costs where the others are int8 is not what it costs where they are ternary. So each
 layer is measured alone, and each as the only int8 one; either gives an order of sets that save
-more and more, and bisection finds the last set of each order that promises to hold the limit. From
-the best of them, layers are added and exchanged as long as that saves more.
+more and more, and bisection finds the last set of each order that promises to hold the limit. To
+the best of them, layers are added, and exchanged, as long as that saves more; at last, of layers
+that are too much as a whole, some output channels are added.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Final
 
 from ternc.ladder import Item, highest, ladder
 from ternc.mixed_search import Choice, Search
+from ternc.passes.split_channels import part_names
 
 _TRIES: Final = 4  # neighbours of the best choice that are measured before giving up
 _STEPS: Final = 6
+_SPLIT: Final = 2  # layers of which some channels are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,32 @@ def candidates(
         if better is None:
             break
         best = better
+    whole = [name for name in useful if name not in best.ternary]
+    for name in sorted(whole, key=lambda n: max(mean[n], 0.0) / saves[n])[:_SPLIT]:
+        best = _with_channels(search, best, name, cost, promises) or best
     return Candidates(base, singles, found())
+
+
+def _with_channels(
+    search: Search, best: Choice, name: str, cost: Callable[[Choice], int],
+    promises: Callable[[Choice], bool],
+) -> Choice | None:
+    """`best` with as many output channels of a layer as promise to hold, if that saves more.
+
+    The ternary ones are the first or the last, a multiple of four: kernels take them in fours.
+    """
+    channels, found = search.channels(name), None
+    for last in (False, True):
+        low, high = 0, -(-channels // 4)
+        while high - low > max(1, channels // 32):
+            middle = (low + high) // 2
+            at = channels - 4 * middle if last else 4 * middle
+            part = part_names(name, at)[last]
+            choice = search.choice((*best.ternary, part), {**best.splits, name: at})
+            low, high = (middle, high) if promises(choice) else (low, middle)
+            if low == middle and cost(choice) < cost(found or best):
+                found = choice
+    return found
 
 
 def _added_losses(

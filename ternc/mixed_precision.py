@@ -6,8 +6,8 @@ decide, that have chosen nothing: of a choice picked for its score, the score is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -66,7 +66,8 @@ class MixedPrecision:
     With labels, quality is accuracy in per cent, and the drop is from the float model. Without,
     quality is the SQNR of the output in dB, and the drop is from the int8 model. `confirmed` is
     the drop of the chosen point on samples that took no part in choosing it; `sure` is whether it
-    holds the limit with 95 % confidence.
+    holds the limit with 95 % confidence. `splits` are the layers that the chosen point splits, by
+    the number of output channels of the first part, n[:k] of layer n.
     """
 
     measure: Measure
@@ -79,6 +80,7 @@ class MixedPrecision:
     chosen: Point
     confirmed: Drop
     sure: bool
+    splits: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the report."""
@@ -93,7 +95,7 @@ class MixedPrecision:
             "chosen": self.chosen.to_dict(),
             "confirmed": {"drop": self.confirmed.value, "error": self.confirmed.error,
                           "samples": self.confirmed.samples},
-            "sure": self.sure,
+            "sure": self.sure, "splits": dict(self.splits),
         }
 
     def table(self) -> str:
@@ -158,7 +160,7 @@ def choose(
               for name, single in singles.items()),
         _pareto([p for p in points.values() if set(forced) <= set(p.ternary)],
                 points[found.ternary]),
-        points[found.ternary], confirmed, sure)
+        points[found.ternary], confirmed, sure, found.splits)
 
 
 def _cost(choice: Choice, precision: Precision) -> int:

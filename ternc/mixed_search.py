@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -48,9 +48,13 @@ class Part:
 
 @dataclass(slots=True)
 class Choice:
-    """A compiled choice and its scores: on the samples that select, and on the others."""
+    """A compiled choice and its scores: on the samples that select, and on the others.
+
+    `splits` are the layers of which some output channels are ternary, and where they are split.
+    """
 
     ternary: tuple[str, ...]
+    splits: Mapping[str, int]
     price: Price
     model: onnx.ModelProto
     select: Scores
@@ -84,13 +88,19 @@ class Search:
         self._choices: dict[frozenset[str], Choice] = {}
         self._memo = Memo()
 
-    def choice(self, ternary: Sequence[str]) -> Choice:
-        """Compiles with these layers ternary as `apply` would, and scores."""
+    def choice(self, ternary: Sequence[str], splits: Mapping[str, int] | None = None) -> Choice:
+        """Compiles with these layers ternary as `apply` would, and scores.
+
+        Layers named in `splits` are split into their first so many output channels and the rest,
+        and `ternary` may name either part.
+        """
+        from ternc.passes.split_channels import SplitChannels
         from ternc.precision import apply
 
         key = frozenset(ternary)
         if key not in self._choices:
             model = ir.from_proto(self.base)
+            SplitChannels(splits or {})(model)
             keep = {node: kept for node, kept in self.precision.keep.items() if kept != "ternary"}
             keep |= dict.fromkeys(ternary, "ternary")
             names = tuple(node.name or "" for node in model.graph if node.name in key)
@@ -98,9 +108,16 @@ class Search:
                             max_drop=None)
             apply(model, asked, Diagnostics(), self.fit, memo=self._memo)
             proto = ir.to_proto(model)
-            self._choices[key] = Choice(names, self.price(model), proto,
+            self._choices[key] = Choice(names, splits or {}, self.price(model), proto,
                                         self.selecting.score(proto))
         return self._choices[key]
+
+    def channels(self, node: str) -> int:
+        """How many output channels `node` has that can be split, else 0."""
+        from ternc.passes.split_channels import channels_of
+
+        model = ir.from_proto(self.base)
+        return next((channels_of(item) for item in model.graph if item.name == node), 0)
 
     @property
     def choices(self) -> tuple[Choice, ...]:

@@ -192,11 +192,13 @@ def apply(
         RestoreWeights(chosen, precision.not_ternary)(model)
     if precision.max_drop is not None:
         from ternc.mixed_precision import choose
+        from ternc.passes.split_channels import SplitChannels
 
         assert data is not None
         assert price is not None
         mixed = choose(model, precision, data, price=price, labels=labels, evaluation=evaluation,
                        diagnostics=diagnostics, progress=progress)
+        SplitChannels(mixed.splits)(model)
         nodes = frozenset(mixed.chosen.ternary)
     ternarize(model, precision, diagnostics, data, nodes, memo, progress)
     if precision.static(data=data is not None, quantized=quantized):

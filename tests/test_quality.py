@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ternc.quality import Scores, scores
+from ternc.quality import Scores, answer, margin, scores
 
 RNG = np.random.default_rng(0)
 
@@ -48,3 +48,32 @@ def test_no_error_at_all() -> None:
     assert exact.quality == 200.0
     assert exact.drop_from(exact).value == 0.0
     assert np.isfinite(scores(outputs, [np.ones(3), np.ones(3)], None).drop_from(exact).value)
+
+
+def test_loss_tells_apart_what_accuracy_does_not() -> None:
+    """More noise loses more where every answer is still right; without labels it is the noise."""
+    wanted = [np.eye(4)[label] for label in RNG.integers(0, 4, 200)]
+    labels = np.array([answer(output) for output in wanted])
+    noise = RNG.standard_normal((200, 4))
+    exact = scores(wanted, wanted, labels)
+    losses, accuracies = [], []
+    for amount in (0.0, 0.1, 0.15, 0.2):
+        got = [w + amount * n for w, n in zip(wanted, noise, strict=True)]
+        found = scores(wanted, got, labels)
+        losses.append(found.loss_from(exact))
+        accuracies.append(found.quality)
+        unlabelled = scores(wanted, got, None).loss_from(scores(wanted, wanted, None))
+        assert unlabelled == pytest.approx(found.relative_noise)
+    assert accuracies[:2] == [100.0, 100.0]
+    assert losses == sorted(losses)
+    assert losses[0] == 0.0 < losses[1]
+
+
+@pytest.mark.parametrize(
+    ("output", "label", "expected"),
+    [(np.array([0.1, 0.7, 0.4]), 1, 0.3), (np.array([[0.1, 0.7, 0.4]]), 2, -0.3),
+     (np.array([0.9]), 1, 0.4), (np.array([0.9]), 0, -0.4), (np.array([3]), 3, 1.0),
+     (np.array([3]), 2, -1.0), (np.array([0.1, 0.2]), 7, -np.inf)])
+def test_margin(output: np.ndarray, label: int, expected: float) -> None:
+    assert margin(output, label) == pytest.approx(expected)
+    assert (margin(output, label) > 0) == (answer(output) == label)

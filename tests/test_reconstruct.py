@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -15,7 +16,7 @@ from ternc.passes.detect_ternary import DetectTernary
 from ternc.passes.ternarize import Ternarize, float_slots
 from ternc.quality import sqnr
 from ternc.quantize.reconstruction import reconstruct_weights
-from ternc.reconstruct import reconstruct
+from ternc.reconstruct import Memo, reconstruct
 from tests.passes.running import graph, run
 
 RNG = np.random.default_rng(0)
@@ -210,3 +211,28 @@ def test_deterministic() -> None:
         reconstruct(model, _feeds(8, 1), Diagnostics())
     first, second = (ir.to_proto(m).SerializeToString(deterministic=True) for m in models)
     assert first == second
+
+
+def test_fits_made_once_serve_other_choices() -> None:
+    """With the fits of one choice remembered, another comes out as without; none is made twice."""
+    text = ("a = MatMul (x, w1)\nb = Relu (a)\nc = MatMul (b, w2)\nd = MatMul (b, w3)\n"
+            "e = Add (c, d)\ny = MatMul (e, w4)")
+    arrays: dict[str, Any] = {"w1": _weights(8, 16), "w2": _weights(16, 12),
+                              "w3": _weights(16, 12), "w4": _weights(12, 5)}
+    feeds = [{"x": RNG.standard_normal((1, 8)).astype(F)} for _ in range(48)]
+
+    def made(nodes: set[str], memo: Memo | None) -> bytes:
+        model = graph(text, "float[1,8] x", "float[1,5] y", **arrays)
+        common.ShapeInferencePass()(model)
+        for node in model.graph:
+            node.name = node.outputs[0].name
+        reconstruct(model, feeds, Diagnostics(), nodes=nodes, fixed=frozenset(), memo=memo)
+        return bytes(ir.to_proto(model).SerializeToString(deterministic=True))
+
+    memo = Memo()
+    counts = []
+    for nodes in ({"a"}, {"a", "d"}, {"c"}, {"c", "d"}, {"a", "c", "d", "y"}, {"a", "d"}):
+        assert made(nodes, memo) == made(nodes, None)
+        counts.append(len(memo.fits))
+    # c and d do not depend on each other; y does on all, and is fitted anew for each choice
+    assert counts == [4, 6, 8, 10, 12, 12]

@@ -13,7 +13,8 @@ from ternc.passes import front
 
 # passes that run behind the front, when the options ask for them
 AFTER_FRONT = {
-    "quantize", "quantize_dynamic", "quantize_weights", "restore_weights", "ternarize",
+    "quantize", "quantize_dynamic", "quantize_weights", "restore_weights", "split_channels",
+    "ternarize",
 }
 
 
