@@ -110,9 +110,10 @@ def compile(  # the name of the thing
         ternarize: make every weight ternary that `keep` does not name. True fits each layer to
             its output on the calibration data ("reconstruct"), or without data takes the codes of
             least weight error ("optimal"); a scheme's name gives exactly that scheme's codes.
-        max_drop: choose ternary or int8 weights for each layer, for the smallest program that
-            loses at most this much: points of accuracy against the float model when there are
-            labels, else dB of output SQNR against the int8 model. `.mixed` holds the frontier.
+        max_drop: choose ternary or int8 weights for each layer, or for parts of its output
+            channels, for the smallest program that loses at most this much: points of accuracy
+            against the float model when there are labels, else dB of output SQNR against the
+            int8 model. `.mixed` holds the frontier.
         minimize: what `max_drop` is spent on: "flash", or "latency" as the report estimates it.
         labels: class of each sample of the evaluation data, or of the calibration data without
             it; default what these hold under "labels". "model" takes the float model's answers:
