@@ -213,8 +213,8 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "ternc model.onnx -o model.h --calibration few.npz --max-drop 1",
         "measure on more labelled samples, or allow more."),
     "TC0210": Explanation(
-        "Each layer that was made ternary alone lost more than --max-drop allows, so that all "
-        "stayed int8.",
+        "Each layer that was made ternary alone, and each part of one that was tried, lost more "
+        "than --max-drop allows or saved nothing, so that all stayed int8.",
         "ternc model.onnx -o model.h --calibration samples.npz --max-drop 0.1",
         "allow what the application can bear, or train with ternary weights (ternc.qat), which "
         "loses far less."),

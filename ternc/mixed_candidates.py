@@ -77,32 +77,40 @@ def candidates(
         if better is None:
             break
         best = better
+    dear = {name: max(mean[name], 0.0) / saves[name] for name in useful}
     whole = [name for name in useful if name not in best.ternary]
-    for name in sorted(whole, key=lambda n: max(mean[n], 0.0) / saves[n])[:_SPLIT]:
-        best = _with_channels(search, best, name, cost, promises) or best
+    for name in sorted(whole, key=dear.__getitem__)[:_SPLIT]:
+        # what saves less for its loss gives way
+        kept = [n for n in best.ternary if n in forced or dear.get(n, 0.0) <= dear[name]]
+        start = search.choice(kept) if len(kept) < len(best.ternary) else best
+        _measure_parts(search, start, name, promises)
+        best = next(iter(found()), best)
+        if best.splits:
+            break
     return Candidates(base, singles, found())
 
 
-def _with_channels(
-    search: Search, best: Choice, name: str, cost: Callable[[Choice], int],
-    promises: Callable[[Choice], bool],
-) -> Choice | None:
-    """`best` with as many output channels of a layer as promise to hold, if that saves more.
+def _measure_parts(
+    search: Search, start: Choice, name: str, promises: Callable[[Choice], bool]
+) -> None:
+    """Measures `start` with as many output channels of a layer as promise to hold, and with half.
 
     The ternary ones are the first or the last, a multiple of four: kernels take them in fours.
     """
-    channels, found = search.channels(name), None
+    channels = search.channels(name)
+
+    def holds(fours: int, last: bool) -> bool:
+        at = channels - 4 * fours if last else 4 * fours
+        part = part_names(name, at)[last]
+        return promises(search.choice((*start.ternary, part), {**start.splits, name: at}))
+
     for last in (False, True):
         low, high = 0, -(-channels // 4)
-        while high - low > max(1, channels // 32):
+        while high - low > 1:
             middle = (low + high) // 2
-            at = channels - 4 * middle if last else 4 * middle
-            part = part_names(name, at)[last]
-            choice = search.choice((*best.ternary, part), {**best.splits, name: at})
-            low, high = (middle, high) if promises(choice) else (low, middle)
-            if low == middle and cost(choice) < cost(found or best):
-                found = choice
-    return found
+            low, high = (middle, high) if holds(middle, last) else (low, middle)
+        if low > 1:
+            holds(low // 2, last)  # for where the confirming samples refuse the other
 
 
 def _added_losses(

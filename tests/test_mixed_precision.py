@@ -216,9 +216,9 @@ def test_part_of_a_layer() -> None:
     compiled = ternc.compile(model, "host", **data, max_drop=limit)
     mixed, int8 = compiled.mixed, ternc.compile(model, "host", calibration_data=samples[:200])
     assert mixed is not None
-    ((node, k),) = mixed.splits.items()
-    assert {f"{node}[:{k}]", f"{node}[{k}:]"} & set(mixed.chosen.ternary)
-    assert compiled.report()["mixed_precision"]["splits"] == {node: k}
+    ((name, k),) = mixed.splits.items()
+    assert {f"{name}[:{k}]", f"{name}[{k}:]"} & set(mixed.chosen.ternary)
+    assert compiled.report()["mixed_precision"]["splits"] == {name: k}
     assert len(compiled.blob) == mixed.chosen.flash_bytes < len(int8.blob)
     reference = Oracle(model)
     new = rng.standard_normal((300, 64)).astype(F)
