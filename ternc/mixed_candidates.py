@@ -82,8 +82,9 @@ def candidates(
     for name in sorted(whole, key=dear.__getitem__)[:_SPLIT]:
         # what saves less for its loss gives way
         kept = [n for n in best.ternary if n in forced or dear.get(n, 0.0) <= dear[name]]
-        start = search.choice(kept) if len(kept) < len(best.ternary) else best
-        _measure_parts(search, start, name, promises)
+        # beside all that is cheaper, and alone: the former may promise what nobody confirms
+        for start in dict.fromkeys((frozenset(kept), frozenset(forced))):
+            _measure_parts(search, search.choice(sorted(start)), name, promises)
         best = next(iter(found()), best)
         if best.splits:
             break
