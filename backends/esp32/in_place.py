@@ -45,7 +45,7 @@ def overwrites_input(name: str, numbers: Mapping[str, OperandValue]) -> bool:
     pointwise = image and same(("kernel_h", 1), ("kernel_w", 1), ("stride_h", 1), ("stride_w", 1),
                                ("pad_top", 0), ("pad_left", 0))
     if name in ("conv2d_i8_depthwise", "conv2d_i8_t2_taps", "conv2d_i8_t2_lists"):
-        return image
+        return image and (name != "conv2d_i8_t2_lists" or _lines_stay(numbers))
     if name == "conv2d_i8_blocked":
         return pointwise
     if name == "conv2d_i8_t2_lut":  # as one row, which lowering has made of the image
@@ -56,6 +56,19 @@ def overwrites_input(name: str, numbers: Mapping[str, OperandValue]) -> bool:
     assert isinstance(strip, int)
     assert isinstance(height, int)
     return same(("n", 1)) and 2 * strip >= height
+
+
+def _lines_stay(numbers: Mapping[str, OperandValue]) -> bool:
+    """Whether a plane of some lines keeps those that outputs overwrite while they are needed."""
+    across = "w" if numbers["out_h"] != 1 else "h"
+    lines, out, kernel, dilation, stride, pad = (
+        numbers[name] for name in ("lines", f"out_{across}", f"kernel_{across}",
+                                   f"dilation_{across}", f"stride_{across}",
+                                   "pad_left" if across == "w" else "pad_top"))
+    assert isinstance(kernel, int)
+    assert isinstance(dilation, int)
+    assert isinstance(pad, int)
+    return lines == out or (stride == 1 and pad <= (kernel - 1) * dilation)
 
 
 def _read_before_written(item: Instruction, operand: str) -> bool:

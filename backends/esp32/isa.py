@@ -336,9 +336,9 @@ OPCODES: tuple[Opcode, ...] = (
            "y = requant(conv(x, w)), groups in_c, up 1; w as in conv2d_i8_t2",
            aliases=(("x", "y"),)),
     Opcode(0xA0, "conv2d_i8_t2_lists",
-           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
+           _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} lines:u x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), groups in_c, up 1; w for each output a count and so many"
-           " bytes kind*taps + tap", aliases=(("x", "y"),)),
+           " bytes kind*taps + tap", aliases=(("x", "y"),), revision=2),
     # int16 activations with zero point 0; y is int16, or int8 where an int8 layer reads it. Sums
     # are exact in 64 bits, and the compiler proves |acc*m| < 2^62.
     Opcode(0x90, "conv2d_i16", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_CONV} {_REQUANT}"),

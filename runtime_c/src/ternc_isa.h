@@ -82,7 +82,7 @@
   X(0xa8, conv2d_i8_tiles, 1, 35, "icccosuuuuuuuuuuuuujjuuujujjIjjjujj") \
   X(0x84, conv2d_i8_depthwise, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
   X(0x85, conv2d_i8_t2_taps, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
-  X(0xa0, conv2d_i8_t2_lists, 1, 28, "icccosuuuuuuuuuuuuujjuuujujj") \
+  X(0xa0, conv2d_i8_t2_lists, 2, 29, "icccosuuuuuuuuuuuuujjuuuujujj") \
   X(0x90, conv2d_i16, 1, 27, "icCccouuuuuuuuuuuuujjuuuujj") \
   X(0x91, conv2d_i16_t2, 1, 26, "icccouuuuuuuuuuuuujjuuuujj") \
   X(0x92, dense_i16, 1, 12, "icCccouuuujj") \
@@ -1575,6 +1575,7 @@ typedef struct {
   uint32_t up_h;
   uint32_t up_w;
   uint32_t groups;
+  uint32_t lines;
   int32_t x_zero;
   uint32_t shift;
   int32_t lo;

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ternc.backends.esp32.in_place import overwrites_input
 from ternc.backends.esp32.lower import kernel_layouts as layouts
+from ternc.backends.esp32.lower import kernel_taps
 from ternc.backends.esp32.lower.kernel_choice import ADDING, candidates, choose
 from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.tap_lists import Window, pack_tap_lists, unpack_tap_lists
@@ -330,6 +331,21 @@ def test_tap_lists(g: Geometry, fill: int | None) -> None:
     assert assert_all_equal("i8_t2", layer, tensors, numbers) > 1
     numbers |= {"lo": -128, "hi": 127}  # the bytes are then moved by a way of their own
     assert assert_all_equal("i8_t2", layer, tensors, numbers) > 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(geometries(), st.booleans(), SEEDS, FILLS, st.sampled_from([0, -128, 3]))
+def test_tap_lists_of_some_lines(
+    g: Geometry, same: bool, seed: int, fill: int | None, x_zero: int
+) -> None:
+    """A plane for some lines of the image, as large ones have it; in place where that is right."""
+    g = replace(g, group_in=1, groups=g.group_in + 1, group_out=1)
+    if same:
+        g = replace(g, out=g.size, stride=(1, 1))
+    layer, tensors, numbers = conv_case(g, seed, fill, x_zero, "i8_t2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel_taps, "_LARGE", 0)
+        assert assert_all_equal("i8_t2", layer, tensors, numbers) > 1
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.booleans(), st.integers(1, 3), st.integers(1, 2),

@@ -15,6 +15,8 @@ LANE_TAPS = 255  # sums of so many weights fit a 16-bit lane; also a limit of th
 _SLOTS = 8  # of a word of the plane
 _STRIP = 16  # sums at a time
 _BATCH = 8  # strips at a time
+_LINES = (32, 16, 8, 4, 2, 1)  # of outputs, for which the plane of a large image has room
+_LARGE = 10240  # words of a plane from which on it is one of some lines
 _BEHIND = 3  # words of the plane that are read for nothing
 _KINDS = 6  # of entries in a list
 
@@ -26,11 +28,25 @@ def taps(codes: Array, numbers: Numbers) -> Iterator[Choice]:
     if codes[0].size <= LANE_TAPS and max(sizes) <= LANE_TAPS:
         yield _packed(codes, numbers)
         if codes[0].size <= MOST:
-            yield _lists(codes, numbers)
+            lines = numbers["out_w" if numbers["out_h"] > 1 else "out_h"]
+            streams = len(codes) == numbers["in_c"] > 1
+            packed = _listed(codes, numbers)
+            whole = _lists(codes, packed, numbers, lines)
+            yield whole
+            if streams and whole.scratch > _LARGE:
+                for at_once in (count for count in _LINES if count < lines):
+                    yield _lists(codes, packed, numbers, at_once)
 
 
-def _lists(codes: Array, numbers: Numbers) -> Choice:
-    """`conv2d_i8_t2_lists`."""
+def _listed(codes: Array, numbers: Numbers) -> Array:
+    along = "h" if numbers["out_h"] > 1 else "w"
+    window = Window(numbers["kernel_h"], numbers["kernel_w"], along == "h",
+                    numbers[f"stride_{along}"], numbers[f"dilation_{along}"])
+    return pack_tap_lists(codes.reshape(len(codes), -1), window)
+
+
+def _lists(codes: Array, packed: Array, numbers: Numbers, at_once: int) -> Choice:
+    """`conv2d_i8_t2_lists`, the plane for so many lines of outputs."""
     size, outputs = codes[0].size, len(codes)
     along, across = ("h", "w") if numbers["out_h"] > 1 else ("w", "h")
     lane = -(-numbers[f"out_{along}"] // 2)
@@ -38,7 +54,7 @@ def _lists(codes: Array, numbers: Numbers) -> Choice:
     strips = -(-lane // _STRIP)
     columns = -(-lane // strips)
     by_channel = outputs == numbers["in_c"] and outputs > 1
-    part_strips, part_lines, parts = strips, out_lines, 1
+    part_strips, part_lines, parts = strips, at_once, 1
     if not by_channel and out_lines > 1:
         part_lines = -(-out_lines // _SLOTS)
         parts = -(-out_lines // part_lines)
@@ -46,8 +62,6 @@ def _lists(codes: Array, numbers: Numbers) -> Choice:
         part_strips = -(-strips // _SLOTS)
         parts = -(-strips // part_strips)
     stride, dilation = numbers[f"stride_{along}"], numbers[f"dilation_{along}"]
-    window = Window(numbers["kernel_h"], numbers["kernel_w"], along == "h", stride, dilation)
-    packed = pack_tap_lists(codes.reshape(outputs, size), window)
     kernel = numbers[f"kernel_{along}"]
     phases = min(stride, kernel) if dilation == 1 or kernel == 1 else stride
     pitch = phases * (part_strips * columns + (kernel - 1) * dilation // stride)
@@ -64,12 +78,16 @@ def _lists(codes: Array, numbers: Numbers) -> Choice:
     gathered = blocks * 36 + (numbers["in_c"] - blocks * _SLOTS) * 14 * parts
     each_strip = (entries - pairs) * (6 + 2 * columns) + pairs * (8 + 3 * columns)
     each_strip += outputs * 14 + groups * 60
+    if by_channel and at_once < out_lines:  # lines are cleared, and some moved
+        gathered += 2 * 10 * groups
+        lines = -(-out_lines // at_once) * lines
     instructions = float(lines * (gathered * pitch + 50 * groups))
     instructions += entries * 11 + outputs * 50 + out_lines * strips * each_strip
     instructions += outputs * numbers["out_h"] * numbers["out_w"] * 7.2
     instructions += 2 * scratch + 40 * size + 500
     return Choice(
-        "conv2d_i8_t2_lists", packed, DType.U8, numbers["n"] * instructions, scratch
+        "conv2d_i8_t2_lists", packed, DType.U8, numbers["n"] * instructions, scratch,
+        {"lines": at_once},
     )
 
 

@@ -5,7 +5,9 @@
  * Inputs are gathered into a plane of lane words, padding included: a line for each position of the
  * other axis, in which positions along the long axis follow each other, sorted by their phase
  * (position modulo stride). Each word has 8 slots: of 8 channels or, where several outputs read one
- * channel, of up to 8 parts of its image. Lanes hold activations plus 128, so that a byte that is
+ * channel, of up to 8 parts of its image. Of 8 channels the plane has what `lines` lines of outputs
+ * need: for the next ones, lines that both read are moved, so that the outputs may lie where the
+ * inputs did. Lanes hold activations plus 128, so that a byte that is
  * stored makes a lane; the sums' bias takes it off again. */
 #include "conv2d_taps.h"
 #include "tap_axes.h"
@@ -22,7 +24,7 @@ typedef struct {
   uint32_t channels, parts;     /* in the slots: one of both is 1 */
   uint32_t part_strips, part_lines;
   uint32_t phases, width;       /* words of one phase */
-  uint32_t pitch, lines;        /* words of a line, lines of a slot */
+  uint32_t pitch, lines, kept;  /* words of a line; lines of a slot, those that the next part reads */
 } list_plan;
 
 TERNC_OUTER static TERNC_NOINLINE void plan(const list_args *a, list_plan *p) {
@@ -34,10 +36,12 @@ TERNC_OUTER static TERNC_NOINLINE void plan(const list_args *a, list_plan *p) {
   p->parts = 1;
   p->part_strips = p->strips;
   p->part_lines = p->across.out;
-  if (p->channels == 1 && p->across.out > 1) {
+  if (p->channels > 1) {
+    p->part_lines = a->lines;
+  } else if (p->across.out > 1) {
     p->part_lines = (p->across.out + SLOTS - 1) / SLOTS;
     p->parts = (p->across.out + p->part_lines - 1) / p->part_lines;
-  } else if (p->channels == 1) {
+  } else {
     p->part_strips = (p->strips + SLOTS - 1) / SLOTS;
     p->parts = (p->strips + p->part_strips - 1) / p->part_strips;
   }
@@ -45,6 +49,7 @@ TERNC_OUTER static TERNC_NOINLINE void plan(const list_args *a, list_plan *p) {
   p->width = p->part_strips * p->columns + (p->along.kernel - 1) * p->along.dilation / p->along.stride;
   p->pitch = p->phases * p->width;
   p->lines = (p->part_lines - 1) * p->across.stride + (p->across.kernel - 1) * p->across.dilation + 1;
+  p->kept = p->lines > p->part_lines * p->across.stride ? p->lines - p->part_lines * p->across.stride : 0;
 }
 
 /* Scratch: the plane and words that are read for nothing, lists, what codes stand for, bytes. */
@@ -87,7 +92,7 @@ TERNC_COLD static ternc_status check_conv2d_i8_t2_lists(const ternc_op *op) {
     return TERNC_E_OPERAND;
   }
   plan(a, &p);
-  if (ternc_expect(op, a->w, TERNC_U8, a->out_c) ||
+  if (a->lines == 0 || a->lines > p.across.out || ternc_expect(op, a->w, TERNC_U8, a->out_c) ||
       ternc_expect(op, a->scratch, TERNC_I32, scratch_words(&p, a->kernel_h * a->kernel_w)) ||
       !are_lists(a, &p, (const uint8_t *)ternc_data(op, a->w), ternc_record(op, a->w)->size)) {
     return TERNC_E_OPERAND;
@@ -110,6 +115,7 @@ typedef struct {
   list_code *codes;
   uint8_t *bytes;
   uint32_t targets[TERNC_TAP_KINDS];
+  uint32_t zero; /* a word of zero points */
 } list_job;
 
 /* How many of `count` positions, `step` apart from `at` on, lie before `limit`. */
@@ -123,6 +129,7 @@ static uint32_t before(int32_t at, int32_t limit, uint32_t step, uint32_t count)
 /* A part of the image. */
 typedef struct {
   uint32_t slot, first, line; /* its first output along, and across */
+  uint32_t kept;              /* lines that the plane has already */
 } list_part;
 
 static list_part part_of(const list_plan *p, uint32_t slot) {
@@ -131,18 +138,20 @@ static list_part part_of(const list_plan *p, uint32_t slot) {
   part.slot = slot;
   part.first = by_line ? 0 : slot * p->part_strips * p->columns;
   part.line = by_line ? slot * p->part_lines : 0;
+  part.kept = 0;
   return part;
 }
 
 /* One lane of a part; x is the first channel's first element. What misses the image holds the zero
  * point already. */
 static TERNC_NOINLINE void gather(const list_job *job, const int8_t *x, uint32_t channels,
-                                  list_part part, uint32_t lane) {
+                                  const list_part *part, uint32_t lane) {
   const list_plan *p = &job->p;
-  const uint32_t stride = p->along.stride, first = part.first + lane * p->lane;
+  const uint32_t stride = p->along.stride, first = part->first + lane * p->lane;
   const int32_t along = (int32_t)(first * stride) - p->along.pad;
-  const int32_t across = (int32_t)(part.line * p->across.stride) - p->across.pad;
-  const uint32_t line = before(across, 0, 1, p->lines);
+  const int32_t across = (int32_t)(part->line * p->across.stride) - p->across.pad;
+  const uint32_t missing = before(across, 0, 1, p->lines);
+  const uint32_t line = missing < part->kept ? part->kept : missing;
   const uint32_t line_end = before(across, (int32_t)p->across.in, 1, p->lines);
   ternc_tap_pixels pixels;
   uint32_t phase;
@@ -161,7 +170,7 @@ static TERNC_NOINLINE void gather(const list_job *job, const int8_t *x, uint32_t
     if (end <= skip) continue;
     pixels.count = end - skip;
     ternc_tap_put(&pixels, x + (at + (int32_t)(skip * stride)) * (int32_t)p->along.x_step,
-                  (uint8_t *)(job->plane + (size_t)word * SLOTS + part.slot) + 2 * lane);
+                  (uint8_t *)(job->plane + (size_t)word * SLOTS + part->slot) + 2 * lane);
   }
 }
 
@@ -234,12 +243,13 @@ static TERNC_NOINLINE const uint8_t *list(list_job *job, const uint8_t *w, const
 
 /* The outputs of `count` channels, whose lists are there, in a part; y is the first one's first
  * element. */
-static TERNC_NOINLINE void compute(const list_job *job, int8_t *y, uint32_t count, list_part part) {
+static TERNC_NOINLINE void compute(const list_job *job, int8_t *y, uint32_t count,
+                                   const list_part *part) {
   const list_plan *p = &job->p;
   const uint32_t pairs = p->along.out - p->lane; /* positions that both lanes have */
-  const uint32_t left = p->across.out - part.line;
+  const uint32_t left = p->across.out - part->line;
   const uint32_t lines = left < p->part_lines ? left : p->part_lines;
-  uint32_t line, s, first = part.first;
+  uint32_t line, s, first = part->first;
   ternc_tap_strips strips;
   ternc_tap_outputs to;
   strips.lists = job->lists;
@@ -262,12 +272,35 @@ static TERNC_NOINLINE void compute(const list_job *job, int8_t *y, uint32_t coun
     for (line = 0; line < lines; line += strips.strips) {
       const uint32_t most = lines - line;
       strips.strips = most < BATCH ? most : BATCH;
-      strips.base = job->plane + part.slot + s * p->columns * SLOTS +
+      strips.base = job->plane + part->slot + s * p->columns * SLOTS +
                     (size_t)line * (strips.base_step / 4);
       ternc_tap_run(&strips);
       to.strips = strips.strips;
-      ternc_tap_get(&to, job->bytes, y + (part.line + line) * to.strip + first * to.step);
+      ternc_tap_get(&to, job->bytes, y + (part->line + line) * to.strip + first * to.step);
     }
+  }
+}
+
+static TERNC_NOINLINE void fill(uint32_t *t, const uint32_t *end, uint32_t word) {
+  for (; t != end; t += SLOTS) t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = t[6] = t[7] = word;
+}
+
+/* The outputs of 8 channels, whose lists are there, line by line; x, y: the first one's. */
+static void run_lines(const list_job *job, const int8_t *x, int8_t *y, uint32_t count) {
+  const list_plan *p = &job->p;
+  const size_t line = (size_t)p->pitch * SLOTS;
+  const uint32_t *const from = job->plane + p->part_lines * p->across.stride * line;
+  list_part part = {0, 0, 0, 0};
+  for (; part.line < p->across.out; part.line += p->part_lines) {
+    size_t i;
+    for (i = 0; i < part.kept * line; i++) job->plane[i] = from[i];
+    if (p->part_lines != p->across.out) {
+      fill(job->plane + part.kept * line, job->plane + p->lines * line, job->zero);
+    }
+    gather(job, x, count, &part, 0);
+    gather(job, x, count, &part, 1);
+    compute(job, y, count, &part);
+    part.kept = p->kept;
   }
 }
 
@@ -282,21 +315,27 @@ static void run_image(list_job *job, const ternc_op *op, const int8_t *x, int8_t
   for (input = 0; input < job->a->in_c; input += p->channels) {
     const uint32_t rest = job->a->in_c - input, inputs = rest < p->channels ? rest : p->channels;
     const uint32_t end = o + inputs * per_input;
+    if (p->channels > 1) {
+      w = list(job, w, m + o, c + o, inputs, 4);
+      run_lines(job, x + input, y + o, inputs);
+      o = end;
+      continue;
+    }
     for (part = 0; part < p->parts; part++) {
-      gather(job, x + input, inputs, part_of(p, part), 0);
-      gather(job, x + input, inputs, part_of(p, part), 1);
+      const list_part here = part_of(p, part);
+      gather(job, x + input, inputs, &here, 0);
+      gather(job, x + input, inputs, &here, 1);
     }
     while (o < end) {
       const uint32_t count = end - o < SLOTS ? end - o : SLOTS;
-      w = list(job, w, m + o, c + o, count, p->channels == 1 ? 0 : 4);
-      for (part = 0; part < p->parts; part++) compute(job, y + o, count, part_of(p, part));
+      w = list(job, w, m + o, c + o, count, 0);
+      for (part = 0; part < p->parts; part++) {
+        const list_part here = part_of(p, part);
+        compute(job, y + o, count, &here);
+      }
       o += count;
     }
   }
-}
-
-static TERNC_NOINLINE void fill(uint32_t *t, const uint32_t *end, uint32_t word) {
-  for (; t != end; t += SLOTS) t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = t[6] = t[7] = word;
 }
 
 TERNC_OUTER static void run_conv2d_i8_t2_lists(const ternc_op *op, uint32_t begin, uint32_t end) {
@@ -312,7 +351,8 @@ TERNC_OUTER static void run_conv2d_i8_t2_lists(const ternc_op *op, uint32_t begi
   job.lists = job.plane + plane_words(&job.p);
   job.codes = (list_code *)(void *)(job.lists + SLOTS * (3 + 2 * (taps + 3)));
   job.bytes = (uint8_t *)(job.codes + CODES * taps);
-  fill(job.plane, job.lists, (uint32_t)(a->x_zero + 128) * 0x10001u);
+  job.zero = (uint32_t)(a->x_zero + 128) * 0x10001u;
+  fill(job.plane, job.lists, job.zero);
   place_taps(&job);
   x = (const int8_t *)ternc_data(op, a->x);
   y = (int8_t *)ternc_data(op, a->y);
