@@ -286,7 +286,7 @@ static TERNC_NOINLINE void fill(uint32_t *t, const uint32_t *end, uint32_t word)
 }
 
 /* The outputs of 8 channels, whose lists are there, line by line; x, y: the first one's. */
-static void run_lines(const list_job *job, const int8_t *x, int8_t *y, uint32_t count) {
+TERNC_OUTER static void run_lines(const list_job *job, const int8_t *x, int8_t *y, uint32_t count) {
   const list_plan *p = &job->p;
   const size_t line = (size_t)p->pitch * SLOTS;
   const uint32_t *const from = job->plane + p->part_lines * p->across.stride * line;
@@ -305,7 +305,7 @@ static void run_lines(const list_job *job, const int8_t *x, int8_t *y, uint32_t 
 }
 
 /* One image: inputs `p.channels` at a time, and the outputs that read them 8 at a time. */
-static void run_image(list_job *job, const ternc_op *op, const int8_t *x, int8_t *y) {
+TERNC_OUTER static void run_image(list_job *job, const ternc_op *op, const int8_t *x, int8_t *y) {
   const list_plan *p = &job->p;
   const uint8_t *w = (const uint8_t *)ternc_data(op, job->a->w);
   const int32_t *m = (const int32_t *)ternc_data(op, job->a->m);
