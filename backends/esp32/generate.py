@@ -27,6 +27,14 @@ def _struct(opcode: Opcode) -> str:
     return f"/* {opcode.synopsis} */\ntypedef struct {{\n{fields}}} ternc_{opcode.name}_args;\n"
 
 
+def _known() -> list[list[int]]:
+    """For each revision eight words: bit `code % 32` of word `code / 32`."""
+    rows = [[0] * 8 for _ in range(max(op.revision for op in OPCODES))]
+    for op in OPCODES:
+        rows[op.revision - 1][op.code // 32] |= 1 << op.code % 32
+    return rows
+
+
 def header() -> str:
     """`ternc_isa.h`: one argument struct, one X-macro row, one kernel declaration per opcode."""
     rows = " \\\n".join(
@@ -34,6 +42,8 @@ def header() -> str:
         for op in OPCODES
     )
     structs = "\n".join(_struct(op) for op in (*OPCODES, *NATIVE_OPCODES))
+    known = ", \\\n".join(
+        f"  {{{', '.join(f'0x{word:08x}u' for word in words)}}}" for words in _known())
     natives = "".join(
         f"#define TERNC_WORDS_{op.name} {len(op.operands)}\n"
         f'#define TERNC_KINDS_{op.name} "{op.kinds}"\n'
@@ -50,6 +60,8 @@ def header() -> str:
         "#include <stdint.h>\n\n"
         "/* X(code, name, revision, operand words, operand kinds) */\n"
         f"#define TERNC_OPCODES(X) \\\n{rows}\n\n"
+        "/* Which codes there are, a bit each; the first row's are of revision 1. */\n"
+        f"#define TERNC_KNOWN {{ \\\n{known} }}\n\n"
         f"{structs}\n/* Operands of generated code. */\n{natives}\n#endif\n"
     )
 

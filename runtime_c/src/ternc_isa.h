@@ -109,6 +109,11 @@
   X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju") \
   X(0xb3, dense_i8_t2_lut5, 1, 13, "icccosuuuuujj")
 
+/* Which codes there are, a bit each; the first row's are of revision 1. */
+#define TERNC_KNOWN { \
+  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x000f0100u, 0x0000003fu, 0x00000000u}, \
+  {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
+
 /* y = clamp(conv(x, w) + b), all float32 */
 typedef struct {
   uint32_t x;

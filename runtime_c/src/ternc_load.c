@@ -124,16 +124,9 @@ static ternc_status walk(const uint8_t *blob, uint32_t size, sections *all) {
 
 /* True when this version of ternc has the instruction, whether or not its kernel is linked. */
 static int in_instruction_set(uint32_t code, uint32_t revision) {
-#define TERNC_NUMBERS(c, name, r, words, kinds) {c, r},
-  static const struct {
-    uint8_t code, revision;
-  } known[] = {TERNC_OPCODES(TERNC_NUMBERS)};
-#undef TERNC_NUMBERS
-  size_t i;
-  for (i = 0; i < sizeof known / sizeof known[0]; i++) {
-    if (known[i].code == code) return known[i].revision == revision;
-  }
-  return 0;
+  static const uint32_t known[][8] = TERNC_KNOWN;
+  return code < 256 && revision > 0 && revision <= sizeof known / sizeof known[0] &&
+         (known[revision - 1][code / 32] >> code % 32 & 1u) != 0;
 }
 
 static const ternc_kernel *find(const ternc_model *model, uint32_t code) {

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ternc.backends.esp32.decode import decode
 from ternc.backends.esp32.encode import encode, seal
+from ternc.backends.esp32.isa import OPCODES
 from tests import programs
 from tests.runtime import loader
 from tests.runtime.loader import Answer, Flags, Loader
@@ -129,6 +130,15 @@ class TestInstructionSet:
     def test_unknown_code(self, load: Loader) -> None:
         blob = patched(DENSE, payload("OPS "), 0x7FFF, "<H")
         assert load.load(blob) == Answer(loader.OPCODE, 0x7FFF, loader.NOT_RUN)
+
+    def test_every_missing_kernel(self, load: Loader) -> None:
+        """A kernel that is not linked is told apart from an instruction that is not known."""
+        for code in range(256):
+            known = {op.revision for op in OPCODES if op.code == code}
+            for revision in range(4):
+                blob = patched(DENSE, payload("OPS "), code | revision << 16)
+                status = loader.KERNEL if revision in known else loader.OPCODE
+                assert load.load(blob, omit=code) == Answer(status, code, loader.NOT_RUN)
 
     @pytest.mark.parametrize("omit", [0, DENSE_CODE])
     def test_other_revision(self, load: Loader, omit: int) -> None:
