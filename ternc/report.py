@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ternc.backends.esp32 import cost
-from ternc.backends.esp32.emit_header import kernel_names
 from ternc.backends.esp32.isa import Kind
+from ternc.backends.esp32.kernel_forms import linked_kernels
 from ternc.backends.esp32.program import DType, Instruction, Tensor
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def report(compiled: CompiledModel) -> dict[str, Any]:
         "flash_bytes": flash,
         "program_bytes": flash - min(flash, constant_bytes),
         **_kernel_bytes(compiled),
-        "kernels": [f"ternc_k_{name}" for name in kernel_names(program) if name not in own],
+        "kernels": [f"ternc_k_{name}" for name in linked_kernels(program.instructions)
+                    if name not in own],
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "peak": {

@@ -27,6 +27,7 @@ from typing import Final
 
 from ternc.backends.esp32 import flash
 from ternc.backends.esp32.isa import Kind
+from ternc.backends.esp32.kernel_forms import linked_kernel
 from ternc.backends.esp32.program import Instruction, Program
 from ternc.backends.esp32.targets import Target
 
@@ -115,9 +116,15 @@ def instructions(item: Instruction, target: Target) -> int:
 
 
 def _form(item: Instruction) -> str:
-    """The instruction's name in `COSTS`: one kernel serves int8 and ternary weights of int16."""
+    """The instruction's name in `COSTS`: one kernel serves int8 and ternary weights of int16.
+
+    A smaller form of the kernel is taken to be linked where it takes this instruction.
+    """
     name = item.opcode.name
-    return f"{name}.t2" if name == "dense_i16" and item.weight_nonzeros is not None else name
+    if name == "dense_i16" and item.weight_nonzeros is not None:
+        return f"{name}.t2"
+    form = linked_kernel(name, (item,))
+    return form if form in COSTS else name
 
 
 def _xtensa(name: str) -> float:
@@ -241,6 +248,7 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "avgpool_f32": Cost(_T, 139, 16.7),
     "avgpool_i16": Cost(_T, 22.6, 22.6),
     "avgpool_i8": Cost(_T, 6, 6, output=60),
+    "avgpool_i8_global": Cost(_T, 4, 4, output=38),
     "softmax_f32": Cost(_E, 2360, 95.1),
     "softmax_i16": Cost(_E, 150, 150),
     "softmax_i8": Cost(_E, 80.4, 80.4),

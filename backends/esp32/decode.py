@@ -56,6 +56,11 @@ class InstructionRecord:
     operands: tuple[int | float | None, ...]
     layer: str = ""
 
+    def operand(self, name: str) -> int | float | None:
+        """The operand called `name`."""
+        names = [operand.name for operand in self.opcode.operands]
+        return self.operands[names.index(name)]
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ternc.backends.esp32.encode import ALIGNMENT, VERSION
 from ternc.backends.esp32.isa import BY_NAME
-from ternc.backends.esp32.kernel_forms import FORMS, linked_kernel
+from ternc.backends.esp32.kernel_forms import FORMS, linked_kernels
 from ternc.backends.esp32.program import DType, Port, Program, Region
 
 _C_TYPES = {
@@ -19,12 +19,6 @@ _C_TYPES = {
     DType.I32: "int32_t", DType.BOOL: "uint8_t",
 }
 _WORDS_A_LINE = 8
-
-
-def kernel_names(program: Program) -> tuple[str, ...]:
-    """Names of the kernels that a program is linked with, by code: they are `ternc_k_<name>`."""
-    codes = {item.opcode.code: item.opcode.name for item in program.instructions}
-    return tuple(linked_kernel(codes[code], program.instructions) for code in sorted(codes))
 
 
 def c_float(value: float) -> str:
@@ -147,7 +141,7 @@ def _natives(program: Program) -> str:
 def _kernels(program: Program, names: _Names) -> str:
     own = {native.opcode.name: f"&{native.entry.removesuffix('_blocks')}_kernel"
            for native in program.natives}
-    used = kernel_names(program)
+    used = linked_kernels(program.instructions)
     known = {*BY_NAME, *own, *(form.name for form in FORMS)}
     custom = [name for name in used if name not in known]
     lines = []

@@ -49,7 +49,8 @@ class DeviceProgram:
 def of_compiled(compiled: CompiledModel) -> DeviceProgram:
     """The program of a compiled model, with the header that its user gets."""
     from ternc.backends.esp32.decode import decode
-    from ternc.backends.esp32.emit_header import emit_header, kernel_names
+    from ternc.backends.esp32.emit_header import emit_header
+    from ternc.backends.esp32.kernel_forms import linked_kernels
     from ternc.backends.esp32.program import Region
 
     program = compiled.program
@@ -57,7 +58,7 @@ def of_compiled(compiled: CompiledModel) -> DeviceProgram:
     size = program.region_bytes
     return _checked(DeviceProgram(
         header=emit_header(program, compiled.blob, symbol="model"),
-        kernels=tuple(name for name in kernel_names(program) if name not in own),
+        kernels=tuple(name for name in linked_kernels(program.instructions) if name not in own),
         layers=tuple(Layer(item.layer, item.op_type, item.macs,
                            sum(tensor.nbytes for tensor in item.scratch))
                      for item in program.instructions),
@@ -73,12 +74,12 @@ def of_loaded(loaded: LoadedModel) -> DeviceProgram:
     """The program of a .tern file: instructions have names where the file holds them."""
     from ternc.backends.esp32.decode import decode
     from ternc.backends.esp32.isa import BY_NAME, Kind
+    from ternc.backends.esp32.kernel_forms import linked_kernels
     from ternc.backends.esp32.program import Region
 
     parsed = decode(loaded.blob)
-    names = {item.opcode.code: item.opcode.name for item in parsed.instructions}
-    kernels = tuple(names[code] for code in sorted(names))
-    if strange := [name for name in kernels if name not in BY_NAME]:
+    kernels = linked_kernels(parsed.instructions)
+    if strange := sorted({item.opcode.name for item in parsed.instructions} - set(BY_NAME)):
         raise failed(f"the program has generated code ({', '.join(strange)}), which is not in it",
                      "emulate the ONNX model instead")
     size = {region: _round_up(parsed.region_bytes.get(region, 0)) for region in Region}

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ternc.backends.esp32.emit_header import c_float, c_string, emit_header, kernel_names
+from ternc.backends.esp32.emit_header import c_float, c_string, emit_header
 from ternc.backends.esp32.encode import encode
+from ternc.backends.esp32.kernel_forms import linked_kernels
 from ternc.backends.esp32.program import Port, Program
 from tests import programs
 
@@ -181,7 +182,7 @@ class TestText:
     def test_names_only_the_kernels_used(self) -> None:
         program = programs.dense()
         text = emit_header(program, encode(program), symbol="net")
-        assert kernel_names(program) == ("dense_i8_t2", "lut_i8")
+        assert linked_kernels(program.instructions) == ("dense_i8_t2", "lut_i8")
         assert re.findall(r"&ternc_k_(\w+)", text) == ["dense_i8_t2", "lut_i8"]
 
     def test_macros(self) -> None:
