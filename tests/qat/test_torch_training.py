@@ -139,6 +139,10 @@ class TestTernarize:
         with pytest.raises(TypeError, match=r"BitLinear\.from_float"):
             qat.ternarize(nn.Linear(2, 2))
 
+    def test_no_module(self) -> None:
+        with pytest.raises(TypeError, match="not a list.*keras"):
+            qat.ternarize([nn.Linear(2, 2)])  # type: ignore[arg-type]
+
     def test_transformer_encoder(self) -> None:
         """Its fused form in eval mode would read float weights past the layers."""
         torch.manual_seed(0)

@@ -74,8 +74,12 @@ def ternarize(
     Raises:
         ValueError: An argument is unknown, a name or pattern in `skip` matches nothing, or
             nothing is left to convert because the model is ternary already.
-        TypeError: `model` itself is a single layer, which cannot be replaced in place.
+        TypeError: `model` is no module, or itself a single layer, which cannot be replaced in
+            place.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"ternarize takes a torch.nn.Module, not a {type(model).__name__} (Keras "
+                        "models: ternc.qat.keras.convert)")
     if type(model) in WRAPPERS:
         wrapper = WRAPPERS[type(model)].__name__
         raise TypeError(
