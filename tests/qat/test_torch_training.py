@@ -140,8 +140,8 @@ class TestTernarize:
             qat.ternarize(nn.Linear(2, 2))
 
     def test_no_module(self) -> None:
-        with pytest.raises(TypeError, match="not a list.*keras"):
-            qat.ternarize([nn.Linear(2, 2)])  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"not a list.*keras"):
+            qat.ternarize([nn.Linear(2, 2)])
 
     def test_transformer_encoder(self) -> None:
         """Its fused form in eval mode would read float weights past the layers."""
@@ -208,7 +208,7 @@ class TestWarmup:
         with pytest.raises(ValueError, match="steps=0"):
             qat.Warmup(qat.BitLinear(2, 2), 0)
         with pytest.raises(ValueError, match="shape='step'"):
-            qat.Warmup(qat.BitLinear(2, 2), 3, shape="step")  # type: ignore[arg-type]
+            qat.Warmup(qat.BitLinear(2, 2), 3, shape="step")
 
 
 class TestDistill:
