@@ -208,7 +208,7 @@ class TestWarmup:
         with pytest.raises(ValueError, match="steps=0"):
             qat.Warmup(qat.BitLinear(2, 2), 0)
         with pytest.raises(ValueError, match="shape='step'"):
-            qat.Warmup(qat.BitLinear(2, 2), 3, shape="step")
+            qat.Warmup(qat.BitLinear(2, 2), 3, shape="step")  # type: ignore[arg-type]
 
 
 class TestDistill:
