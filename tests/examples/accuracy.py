@@ -61,6 +61,7 @@ def _train(arguments: argparse.Namespace, task: Task) -> None:
     torch.backends.cudnn.benchmark = True
     if arguments.device == "cpu":
         torch.set_num_threads(1)
+    _chosen(arguments, task)  # says what is wrong before data are read
     data = task.load(arguments.data)
     if not arguments.trial:
         _train_on(data, "test", arguments, task)
