@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import ternc
 from ternc.backends.esp32 import cost, targets
 from ternc.backends.esp32.isa import OPCODES
+from ternc.backends.esp32.kernel_forms import FORMS
 from ternc.diagnostics import UsageError
 from ternc.report import float32_bytes, header_comment, print_report, short
 from tests.making import MODELS, dense
@@ -117,9 +118,9 @@ def test_floats_cost_more_without_a_floating_point_unit() -> None:
 
 
 def test_costs_are_of_instructions_that_exist() -> None:
-    # Also generated code, and a kernel's other form of weights.
+    # Also generated code, a kernel's other form of weights, and its smaller forms.
     names = {name.removesuffix(".t2") for name in cost.COSTS} - {"lines"}
-    assert names <= {opcode.name for opcode in OPCODES}
+    assert names <= {opcode.name for opcode in OPCODES} | {form.name for form in FORMS}
     for opcode in OPCODES:
         assert cost.cost_of(opcode.name).hard > 0
     for item in cost.COSTS.values():
