@@ -10,9 +10,10 @@ ones. At inference kernels are ternary, whatever a warm-up has reached. Importin
 registers its layers, so that a saved model loads without custom_objects.
 """
 
+from ternc.qat.conversion import Conversion
 from ternc.qat.keras.activations import ACTIVATIONS
 from ternc.qat.keras.conv import TernaryConv1D, TernaryConv2D, TernaryDepthwiseConv2D
-from ternc.qat.keras.convert import Conversion, convert
+from ternc.qat.keras.convert import convert
 from ternc.qat.keras.dense import TernaryDense
 from ternc.qat.keras.distill import Distiller, distill
 from ternc.qat.keras.layer import TernaryLayer

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 import keras
 
+from ternc.qat.conversion import Conversion, Skip, Skipping
 from ternc.qat.keras.conv import TernaryConv1D, TernaryConv2D, TernaryDepthwiseConv2D
 from ternc.qat.keras.dense import TernaryDense
 from ternc.qat.keras.layer import TernaryLayer
 from ternc.qat.keras.recurrent import TernaryGRU, TernaryLSTM
-from ternc.qat.keras.skip import Skip, Skipping
 
 TERNARY: Final[Mapping[Any, type[TernaryLayer]]] = MappingProxyType({
     made.float_type: made
@@ -24,26 +23,6 @@ TERNARY: Final[Mapping[Any, type[TernaryLayer]]] = MappingProxyType({
 """The ternary layer for each layer of Keras that has one."""
 
 _WRAPPERS: Final = (keras.layers.Bidirectional, keras.layers.TimeDistributed)
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """What `convert` did, by layer name; printing it gives one line per layer."""
-
-    converted: Mapping[str, str]
-    """Name to the layer's new type."""
-    skipped: Mapping[str, str]
-    """Layers that could have been converted, and why they were not."""
-    unsupported: Mapping[str, str]
-    """Layers with kernels of their own that have no ternary form, left as they were."""
-
-    def __str__(self) -> str:
-        groups = (
-            ("ternary", self.converted), ("skipped", self.skipped),
-            ("left as it was", self.unsupported))
-        return "\n".join(
-            f"{name}: {what} ({detail})" for what, group in groups
-            for name, detail in group.items())
 
 
 def convert(
@@ -77,7 +56,7 @@ def convert(
     # unknown arguments are reported even when there is nothing to convert
     TernaryDense(1, **options)
     _check_model(model)
-    wanted = Skipping(skip)
+    wanted = Skipping(skip, "/")
     converted: dict[str, str] = {}
     skipped: dict[str, str] = {}
     unsupported: dict[str, str] = {}

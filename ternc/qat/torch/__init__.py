@@ -9,9 +9,10 @@ In training the forward pass sees ternary weights and gradients go straight thro
 ones. In eval mode the weights are ternary, whatever a warm-up has reached.
 """
 
+from ternc.qat.conversion import Conversion
 from ternc.qat.torch.activations import ACTIVATIONS
 from ternc.qat.torch.conv import TernaryConv1d, TernaryConv2d
-from ternc.qat.torch.convert import Conversion, ternarize
+from ternc.qat.torch.convert import ternarize
 from ternc.qat.torch.deploy import deploy
 from ternc.qat.torch.deployed import (
     DeployedConv1d,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from torch import nn
 
+from ternc.qat.conversion import Conversion, Skip, Skipping
 from ternc.qat.torch.conv import TernaryConv1d, TernaryConv2d
 from ternc.qat.torch.deployed import Deployed
 from ternc.qat.torch.layer import TernaryLayer
@@ -21,30 +20,6 @@ WRAPPERS: Final[Mapping[type[nn.Module], type[TernaryLayer]]] = MappingProxyType
     for wrapper in (BitLinear, TernaryConv1d, TernaryConv2d, TernaryLSTM, TernaryGRU)
 })
 """The ternary layer for each layer of `torch.nn` that has one."""
-
-Skip: TypeAlias = (
-    "str | type[nn.Module] | Iterable[str | type[nn.Module]] | Callable[[str, nn.Module], bool]")
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """What `ternarize` did, by module name; printing it gives one line per layer."""
-
-    converted: Mapping[str, str]
-    """Name to the layer's new type."""
-    skipped: Mapping[str, str]
-    """Layers that could have been converted, and why they were not."""
-    unsupported: Mapping[str, str]
-    """Layers with weights of their own that have no ternary form, left as they were."""
-
-    def __str__(self) -> str:
-        groups = (
-            ("ternary", self.converted), ("skipped", self.skipped),
-            ("left as it was", self.unsupported))
-        lines = [
-            f"{name}: {what} ({detail})" for what, group in groups
-            for name, detail in group.items()]
-        return "\n".join(lines)
 
 
 def ternarize(
@@ -92,7 +67,7 @@ def ternarize(
         "activations": activations}
     # unknown arguments are reported even when there is nothing to convert
     BitLinear(1, 1, scheme=scheme, **options)
-    wanted = _Skip(skip)
+    wanted = Skipping(skip, ".")
     converted: dict[str, str] = {}
     skipped: dict[str, str] = {}
     unsupported: dict[str, str] = {}
@@ -126,38 +101,6 @@ def ternarize(
         converted[name] = type(made[id(child)]).__name__
     return Conversion(
         MappingProxyType(converted), MappingProxyType(skipped), MappingProxyType(unsupported))
-
-
-class _Skip:
-    """Answers whether a module is to be left, and remembers which entries ever matched."""
-
-    def __init__(self, skip: Skip) -> None:
-        self.function: Callable[[str, nn.Module], bool] | None = None
-        self.entries: list[str | type[nn.Module]] = []
-        if isinstance(skip, (str, type)):
-            self.entries = [skip]
-        elif callable(skip):
-            self.function = skip
-        else:
-            self.entries = list(skip)
-        self.unused = {entry for entry in self.entries if isinstance(entry, str)}
-
-    def reason(self, name: str, module: nn.Module) -> str:
-        if self.function is not None and self.function(name, module):
-            return "skip"
-        for entry in self.entries:
-            if isinstance(entry, str):
-                if name == entry or name.startswith(f"{entry}.") or fnmatchcase(name, entry):
-                    self.unused.discard(entry)
-                    return f"skip={entry!r}"
-            elif isinstance(module, entry):
-                return f"skip={entry.__name__}"
-        return ""
-
-    def check(self) -> None:
-        if self.unused:
-            names = ", ".join(repr(entry) for entry in sorted(self.unused))
-            raise ValueError(f"skip matches no layer: {names}")
 
 
 def _disable_fast_path(parent: nn.Module) -> None:

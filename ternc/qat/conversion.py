@@ -1,8 +1,9 @@
-"""Which layers a conversion leaves as they are."""
+"""What the conversion of a whole model leaves as it is, and what it says that it did."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
@@ -10,10 +11,34 @@ Skip: TypeAlias = "str | type | Iterable[str | type] | Callable[[str, Any], bool
 """Names, patterns of names, types, or a function of name and layer."""
 
 
-class Skipping:
-    """Answers whether a layer is to be left, and remembers which entries ever matched."""
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a conversion did, by layer name; printing it gives one line per layer."""
 
-    def __init__(self, skip: Skip) -> None:
+    converted: Mapping[str, str]
+    """Name to the layer's new type."""
+    skipped: Mapping[str, str]
+    """Layers that could have been converted, and why they were not."""
+    unsupported: Mapping[str, str]
+    """Layers with weights of their own that have no ternary form, left as they were."""
+
+    def __str__(self) -> str:
+        groups = (
+            ("ternary", self.converted), ("skipped", self.skipped),
+            ("left as it was", self.unsupported))
+        return "\n".join(
+            f"{name}: {what} ({detail})" for what, group in groups
+            for name, detail in group.items())
+
+
+class Skipping:
+    """Answers whether a layer is to be left, and remembers which entries ever matched.
+
+    `separator` stands between the name of a layer and those of the layers in it.
+    """
+
+    def __init__(self, skip: Skip, separator: str) -> None:
+        self.separator = separator
         self.function: Callable[[str, Any], bool] | None = None
         self.entries: list[str | type] = []
         if isinstance(skip, (str, type)):
@@ -30,7 +55,8 @@ class Skipping:
             return "skip"
         for entry in self.entries:
             if isinstance(entry, str):
-                if name == entry or name.startswith(f"{entry}/") or fnmatchcase(name, entry):
+                inside = name.startswith(f"{entry}{self.separator}")
+                if name == entry or inside or fnmatchcase(name, entry):
                     self.unused.discard(entry)
                     return f"skip={entry!r}"
             elif any(isinstance(layer, entry) for layer in layers):
