@@ -67,7 +67,7 @@ class Plan:
 def plan_of(blob: bytes) -> Plan:
     """The plan of a blob; names are there where it has a NAME section."""
     parsed = decode(blob)
-    found = _boxes(parsed)
+    found = _without_views(_boxes(parsed), *_written_and_read(parsed))
     for step, item in enumerate(parsed.instructions):
         _mark_in_place(parsed, item, step, found)
     boxes = sorted(found.values(), key=lambda box: (box.start, box.first))
@@ -105,6 +105,44 @@ def _boxes(parsed: Blob) -> dict[int, Box]:
             if operand.kind in TENSOR_KINDS and value is not None:
                 touch(int(value), step, "scratch" if operand.kind is Kind.SCRATCH else "tensor")
     return boxes
+
+
+def _written_and_read(parsed: Blob) -> tuple[set[int], set[int]]:
+    """Tensors that an instruction or the caller writes, and those that one of them reads."""
+    written = {port.tensor for port in parsed.ports if not port.is_output}
+    read = {port.tensor for port in parsed.ports if port.is_output}
+    for item in parsed.instructions:
+        for operand, value in zip(item.opcode.operands, item.operands, strict=True):
+            if value is not None and operand.kind in TENSOR_KINDS:
+                if operand.kind is not Kind.IN:
+                    written.add(int(value))
+                if operand.kind is not Kind.OUT:
+                    read.add(int(value))
+    return written, read
+
+
+def _without_views(boxes: dict[int, Box], written: set[int], read: set[int]) -> dict[int, Box]:
+    """The tensors that are whole; each lives as long as views of some of its rows do.
+
+    A view that is written is read as a part of what comes after it, and one that is read was
+    written as a part of what came before.
+    """
+    whole = dict(boxes)
+    for index, view in boxes.items():
+        around = [(other, box) for other, box in boxes.items()
+                  if other != index and box.start <= view.start
+                  and view.start + view.size <= box.start + box.size]
+        after = [box for other, box in around if other not in written and box.last > view.last]
+        before = [box for other, box in around if other in written and box.first < view.first]
+        if index not in read and after:
+            image = min(after, key=lambda box: box.first)
+            image.first = min(image.first, view.first)
+            del whole[index]
+        elif index not in written and before:
+            image = max(before, key=lambda box: box.last)
+            image.last = max(image.last, view.last)
+            del whole[index]
+    return whole
 
 
 def _mark_in_place(

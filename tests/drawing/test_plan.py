@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,11 +10,18 @@ import numpy as np
 import pytest
 
 import ternc
+from ternc import compiler
+from ternc.backends.esp32.bands import pooled_layers, split_into_bands
 from ternc.backends.esp32.encode import encode
+from ternc.backends.esp32.lower import lower
+from ternc.backends.esp32.lower.kernel_cost import Room
+from ternc.backends.esp32.memory_plan import plan_memory
 from ternc.cli import main
+from ternc.diagnostics import Diagnostics
 from ternc.drawing.plan import Plan, plan_of
 from ternc.drawing.plan_svg import plan_svg
 from ternc.drawing.plan_text import plan_text
+from tests.backends.test_bands import Case
 from tests.making import MODELS, dense, saved
 
 
@@ -51,6 +59,25 @@ def test_scratch_lives_for_one_step(plan: Plan) -> None:
         if box.use == "scratch":
             assert box.first == box.last
             assert box.name == f"scratch of {plan.layers[box.first]}"
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_rows_of_an_image_are_no_tensors_of_their_own(residual: bool) -> None:
+    case = Case((14, 9), (3, 8), (3, 3), 1, 1, (1, 1, 1, 1), (2, 2), "MaxPool", (0, 0, 0, 0),
+                ternary=True, integers=True, residual=residual)
+    final = compiler.compile(case.model(), "host", calibration_data={"x": case.data}).model
+    program, _ = lower(final, Diagnostics(), channels_last_io=True, room=lambda _: Room(40960))
+    split_into_bands(program, dict.fromkeys(pooled_layers(program), 3))
+    plan_memory(program)
+    plan = plan_of(encode(program, names=True))
+    for step in range(-1, len(plan.layers) + 1):
+        alive = sorted((box for box in plan.boxes if box.alive(step) and not box.replaced),
+                       key=lambda box: box.start)
+        for one, other in pairwise(alive):
+            assert one.start + one.size <= other.start, (one, other)
+    images = [box.name for box in plan.boxes if box.use == "tensor"]
+    assert sum(":band" in name for name in images) == 3
+    assert not any(":rows" in name for name in images)
 
 
 def test_text(plan: Plan) -> None:
