@@ -94,7 +94,7 @@ def _port(port: Any) -> dict[str, Any]:
 
 
 def weight_kind(item: Instruction) -> str:
-    """Which weights an instruction has: ternary, int8, float32, or "" for none."""
+    """Which weights an instruction has: ternary, int8, mixed (both), float32, or "" for none."""
     if item.weight_nonzeros is not None:
         return "ternary"
     names = [operand.name for operand in item.opcode.operands]
@@ -103,6 +103,8 @@ def weight_kind(item: Instruction) -> str:
         return ""
     if "_t2" in item.opcode.name:
         return "ternary"
+    if item.opcode.name.endswith("_mixed"):
+        return "mixed"
     return "float32" if weight.dtype is DType.F32 else "int8"  # some kernels' in 16 bits
 
 
@@ -130,6 +132,8 @@ def _zeros(item: Instruction) -> float | None:
     if not weight_count(item) or ("w_zero" in names and item.operand("w_zero") is not None):
         return None
     nonzeros = item.weight_nonzeros
+    if nonzeros is None and weight_kind(item) == "mixed":
+        return None
     if nonzeros is None:
         stored = [item.operand(name) for name in ("w", "r") if name in names]
         nonzeros = sum(int(np.count_nonzero(tensor.data)) for tensor in stored
@@ -159,9 +163,30 @@ def _weights(items: list[Instruction]) -> dict[str, dict[str, int]]:
         if stored and id(stored[0]) in seen:
             continue
         seen.update(id(tensor) for tensor in stored)
+        if kind == "mixed":
+            _add_rows(item, out)
+            continue
         out[kind]["count"] += weight_count(item)
         out[kind]["bytes"] += sum(tensor.nbytes for tensor in stored)
     return out
+
+
+def _add_rows(item: Instruction, out: dict[str, dict[str, int]]) -> None:
+    """Counts the ternary rows of a layer, and the others as int8."""
+    from ternc.backends.esp32.lower.kernel_layouts import ternary_row_count
+
+    sizes = {"w": _int(item, "in_features"), "r": _int(item, "hidden")}
+    rows = weight_count(item) // sum(sizes.values())
+    for name, columns in sizes.items():
+        tensor = item.operand(name)
+        assert isinstance(tensor, Tensor)
+        assert tensor.data is not None
+        ternary = ternary_row_count(tensor.data.view(np.uint8), rows)
+        packed = ternary * -(-columns // 4)
+        out["ternary"]["count"] += ternary * columns
+        out["ternary"]["bytes"] += packed
+        out["int8"]["count"] += (rows - ternary) * columns
+        out["int8"]["bytes"] += tensor.nbytes - packed
 
 
 def _layers(compiled: CompiledModel, latency: cost.Latency) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ Array = npt.NDArray[Any]
 class Layer:
     """One recurrent node.
 
-    `initial` is absent, zero, constant or input; `weights` are float, int8 or ternary.
+    `initial` is absent, zero, constant or input; `weights` are float, int8, ternary, or mixed:
+    int8 where some rows are ternary.
     """
 
     op_type: str
@@ -110,7 +111,12 @@ def _weights(name: str, kind: str, shape: tuple[int, int, int], rng: np.random.G
         return []
     ternary = kind == "ternary"
     codes = rng.integers(-1, 2, shape) if ternary else rng.integers(-127, 128, shape)
+    if kind == "mixed":  # rows of one precision have scales alike
+        rows = rng.random(shape[:2]) < 0.5
+        codes[rows] = rng.integers(-1, 2, codes[rows].shape)
     scale = rng.uniform(0.2, 0.6, shape[:2]).astype(np.float32) / np.float32(1 if ternary else 127)
+    if kind == "mixed":
+        scale[rows] *= 127
     constants[f"{name}_codes"] = codes.astype(ml_dtypes.int2 if ternary else np.int8)
     attributes: dict[str, Any] = {"axis": 1}
     if shape[0] > 1:

@@ -145,7 +145,7 @@ class TestExports:
 
 
 class TestInteger:
-    @pytest.mark.parametrize("weights", ["float", "ternary"])
+    @pytest.mark.parametrize("weights", ["float", "ternary", "mixed"])
     @pytest.mark.parametrize("batch", [1, 2])
     @pytest.mark.parametrize("direction", DIRECTIONS)
     @pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=CELL_IDS)
@@ -156,7 +156,7 @@ class TestInteger:
                       attributes=attributes)
         samples = [layer.feeds(seed) for seed in range(16)]
         compiled = compile(layer.model(), target="host", calibration_data=samples)
-        suffix = "_t2_lut" if weights == "ternary" else ""
+        suffix = {"float": "", "ternary": "_t2_lut", "mixed": "_mixed"}[weights]
         assert f"{op_type.lower()}_i8{suffix}" in opcodes(compiled)
         assert not [name for name in opcodes(compiled) if "f32" in name]
         import onnx_ir
@@ -169,6 +169,24 @@ class TestInteger:
                 scale = scales[name]
                 assert scale is not None
                 assert np.abs(found[name] - value).max() <= 1.01 * scale, name
+
+    def test_counts_of_mixed_rows(self) -> None:
+        """The report counts ternary rows as ternary, the others as int8."""
+        layer = Layer("LSTM", "bidirectional", inputs=9, hidden=21, weights="mixed")
+        samples = [layer.feeds(seed) for seed in range(4)]
+        compiled = compile(layer.model(), target="host", calibration_data=samples)
+        codes = [onnx.numpy_helper.to_array(t) for t in layer.model().graph.initializer
+                 if t.name.endswith("_codes")]
+        ternary = [np.isin(c, (-1, 0, 1)).all(-1) for c in codes]
+        counts = [int(t.sum()) for t in ternary]
+        found = compiled.report()["weights"]
+        assert found["ternary"] == {"count": counts[0] * 9 + counts[1] * 21,
+                                    "bytes": counts[0] * 3 + counts[1] * 6}
+        assert found["int8"]["count"] == (168 - counts[0]) * 9 + (168 - counts[1]) * 21
+
+    def test_float_activations_take_mixed_rows(self) -> None:
+        compiled = check_float(Layer("GRU", weights="mixed"))
+        assert "gru_f32_w8" in opcodes(compiled)
 
     @pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=CELL_IDS)
     def test_same_bytes_without_room_for_tables(self, op_type: str,
@@ -185,7 +203,7 @@ class TestInteger:
             for name, value in wanted.items():
                 np.testing.assert_array_equal(found[name], value)
 
-    @pytest.mark.parametrize("weights", ["int8", "ternary"])
+    @pytest.mark.parametrize("weights", ["int8", "ternary", "mixed"])
     @pytest.mark.parametrize(("direction", "batch"), [
         ("forward", 1), ("reverse", 1), ("bidirectional", 2)])
     @pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=CELL_IDS)
@@ -198,7 +216,8 @@ class TestInteger:
         compiled = compile(layer.model(), target="host", calibration_data=samples,
                            activations="int16")
         names = opcodes(compiled)
-        assert f"{op_type.lower()}_i16{'_t2' if weights == 'ternary' else ''}" in names
+        suffix = {"int8": "", "ternary": "_t2", "mixed": "_mixed"}[weights]
+        assert f"{op_type.lower()}_i16{suffix}" in names
         assert compiled.float_instructions() == 0
         for result in check_layers(compiled.model, samples):
             assert result.passed, result

@@ -401,6 +401,21 @@ OPCODES: tuple[Opcode, ...] = (
            "RNN in integers, int8 weights, int16 x"),
     Opcode(0xC5, "rnn_i16_t2", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
            "RNN in integers, ternary weights, int16 x"),
+    # Recurrent layers as with int8 weights, whose rows are int8 or ternary each. w and r: for
+    # every 16 rows 2 bytes with a bit for each, 1 for ternary, and 2 with how many ternary rows
+    # come before; then the rows, those of ternary codes from a byte boundary on.
+    Opcode(0xC8, "lstm_i8_mixed", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
+           "lstm_i8; rows of w and r are int8 or ternary"),
+    Opcode(0xC9, "gru_i8_mixed", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
+           "gru_i8; rows of w and r are int8 or ternary"),
+    Opcode(0xCA, "rnn_i8_mixed", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
+           "rnn_i8; rows of w and r are int8 or ternary"),
+    Opcode(0xCB, "lstm_i16_mixed", _operands(f"{_INTEGERS} {_CELLS} {_OUT} cell_bits:u"),
+           "lstm_i16; rows of w and r are int8 or ternary"),
+    Opcode(0xCC, "gru_i16_mixed", _operands(f"{_INTEGERS} {_STATES} {_OUT} linear_before_reset:u"),
+           "gru_i16; rows of w and r are int8 or ternary"),
+    Opcode(0xCD, "rnn_i16_mixed", _operands(f"{_INTEGERS} {_STATES} {_OUT}"),
+           "rnn_i16; rows of w and r are int8 or ternary"),
     # Recurrent layers by look-up: the bytes of 0x6a, 0x6c and 0x6e. w [directions][gate]
     # [ceil(hidden/4)][table][4], x's tables and then h's, an even number of either; k
     # [directions], for each gate and block of four rows 4 m_w, 4 m_r << (16 - h_shift) and 4 c;

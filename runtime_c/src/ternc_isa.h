@@ -104,6 +104,12 @@
   X(0xc3, gru_i16_t2, 1, 23, "icccccIOOsuuuuuuujjujju") \
   X(0xc4, rnn_i16, 1, 22, "icccccIOOsuuuuuuujjujj") \
   X(0xc5, rnn_i16_t2, 1, 22, "icccccIOOsuuuuuuujjujj") \
+  X(0xc8, lstm_i8_mixed, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
+  X(0xc9, gru_i8_mixed, 1, 23, "icccccIOOsuuuuuuujjujju") \
+  X(0xca, rnn_i8_mixed, 1, 22, "icccccIOOsuuuuuuujjujj") \
+  X(0xcb, lstm_i16_mixed, 1, 25, "icccccIIOOOsuuuuuuujjujju") \
+  X(0xcc, gru_i16_mixed, 1, 23, "icccccIOOsuuuuuuujjujju") \
+  X(0xcd, rnn_i16_mixed, 1, 22, "icccccIOOsuuuuuuujjujj") \
   X(0xb0, lstm_i8_t2_lut, 1, 23, "iccIIOOOsuuuuuuujjujjuu") \
   X(0xb1, gru_i8_t2_lut, 1, 21, "iccIOOsuuuuuuujjujjuu") \
   X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju") \
@@ -111,7 +117,7 @@
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x000f0100u, 0x0000003fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x000f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -2066,6 +2072,170 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_rnn_i16_t2_args;
+
+/* lstm_i8; rows of w and r are int8 or ternary */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t cell_bits;
+} ternc_lstm_i8_mixed_args;
+
+/* gru_i8; rows of w and r are int8 or ternary */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t linear_before_reset;
+} ternc_gru_i8_mixed_args;
+
+/* rnn_i8; rows of w and r are int8 or ternary */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_rnn_i8_mixed_args;
+
+/* lstm_i16; rows of w and r are int8 or ternary */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t cell_bits;
+} ternc_lstm_i16_mixed_args;
+
+/* gru_i16; rows of w and r are int8 or ternary */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t linear_before_reset;
+} ternc_gru_i16_mixed_args;
+
+/* rnn_i16; rows of w and r are int8 or ternary */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t r;
+  uint32_t m_w;
+  uint32_t m_r;
+  uint32_t c;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_rnn_i16_mixed_args;
 
 /* lstm_i8_t2; w: a byte selects a sum of 4 inputs or states */
 typedef struct {

@@ -137,7 +137,7 @@ def precisions(data: dict[str, Any]) -> str:
         words = precision(item)
         chips.append(f'<span class="chip {kind}" title="{text(item["name"])}: {text(words)}">'
                      f'{text(short(item["name"])[-18:])} · {text(words)}</span>')
-    used = [kind for kind in ("ternary", "int8", "float32") if any(
+    used = [kind for kind in ("ternary", "mixed", "int8", "float32") if any(
         item["weights"] == kind for item in data["layers"])]
     words = "In the order in which they run; weights x activations."
     if used:

@@ -64,6 +64,7 @@ td {{ border-bottom: 1px solid var(--rule); padding: 5px 10px 5px 0; vertical-al
 .chip {{ padding: 2px 7px; border-radius: 4px; color: var(--chip); font-size: .78rem;
   font-weight: 600; max-width: 22rem; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; }}
+.chip.mixed {{ background: linear-gradient(90deg, var(--ternary), var(--int8)); }}
 .chip.ternary {{ background: var(--ternary); }} .chip.int8 {{ background: var(--int8); }}
 .chip.int16 {{ background: var(--int16); color: #0d1117; }}
 .chip.float32 {{ background: var(--float32); }}

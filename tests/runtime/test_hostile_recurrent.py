@@ -9,7 +9,8 @@ from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS, Kind
 from tests.runtime.harness import Array, Call, Number, Refused, call
 
 _NAMES = [f"{cell}_{form}" for cell in ("lstm", "gru", "rnn")
-          for form in ("f32", "f32_w8", "f32_t2", "i8", "i8_t2", "i8_t2_lut", "i16", "i16_t2")]
+          for form in ("f32", "f32_w8", "f32_t2", "i8", "i8_t2", "i8_t2_lut", "i8_mixed",
+                       "i16", "i16_t2", "i16_mixed")]
 _EXTREMES = (0, 2**31 - 1, 2**31, 2**32 - 1, 2**16, 2**24, 2**24 + 1, 2**28, 255)
 
 
@@ -19,7 +20,7 @@ def _type(name: str, operand: str) -> type:
     if name.endswith("lut") and operand in ("k", "scratch"):
         return np.int32
     if operand in ("w", "r"):
-        if "t2" in name:
+        if "t2" in name or "mixed" in name:
             return np.uint8
         return np.float32 if name.endswith("f32") else np.int8
     if operand in ("x", "y"):
@@ -30,7 +31,16 @@ def _type(name: str, operand: str) -> type:
 
 
 def _filled(rng: np.random.Generator, name: str, operand: str, size: int) -> Array:
-    """Random bytes; of a look-up, whose scratch holds tables, more, and codes that select."""
+    """Random bytes; of a look-up, whose scratch holds tables, more, and codes that select.
+
+    Of rows of two kinds mostly with records that tell which of the first four are ternary.
+    """
+    if "mixed" in name and operand in ("w", "r"):
+        rows = rng.integers(0, 256, size, np.uint8)
+        if rng.random() < 0.9:
+            first = int(rng.integers(0, 16)) & int(rng.integers(0, 16))
+            rows[:8] = [first, 0, 0, 0, 0, 0, first.bit_count(), 0]
+        return rows
     if not name.endswith("lut"):
         return rng.integers(0, 256, size, np.uint8).view(_type(name, operand))
     filled = rng.integers(0, 256, 8 * size, np.uint8)

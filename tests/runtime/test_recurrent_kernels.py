@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ternc.backends.esp32.lower.kernel_layouts import (
+    pack_mixed_rows,
+    ternary_row_count,
+    unpack_mixed_rows,
+)
 from ternc.quantize import pack_ternary
 from tests.runtime.harness import (
     Array,
@@ -184,6 +191,69 @@ def test_int16(cell: str, option: int, ternary: bool, y_type: Any, sizes: Sizes)
     for name, wanted in (("y", y), ("h_last", h), ("c_last", c)):
         if name in found:
             np.testing.assert_array_equal(found[name], wanted)
+
+
+@pytest.mark.parametrize("sizes", [*GEOMETRY, Sizes(3, 1, 5, 23, 2, 0)],
+                         ids=[*_IDS, "3x1x5-23-20"])
+@pytest.mark.parametrize("x_type", [np.int8, np.int16])
+@pytest.mark.parametrize(("cell", "option"), [
+    ("lstm", 15), ("lstm", 3), ("gru", 0), ("gru", 1), ("rnn", 0)])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_mixed_rows(cell: str, option: int, x_type: Any, sizes: Sizes, share: float) -> None:
+    """Ternary rows beside int8 ones give the bytes that int8 ones with those weights give."""
+    tensors, k, _, _ = _integer_case(cell, False, sizes, 5, x_type)
+    rng = np.random.default_rng(8)
+    for name in ("w", "r"):
+        codes = tensors[name]
+        assert codes is not None
+        chosen = rng.random(codes.shape[:2]) < share
+        codes[chosen] = rng.integers(-1, 2, (int(chosen.sum()), codes.shape[2]))
+    numbers = _integer_numbers(cell, option, sizes, k)
+    bits = 16 if x_type is np.int16 else 8
+    expected = call(f"{cell}_i{bits}", tensors, **numbers)
+    packed: dict[str, Array | None] = {}
+    for name in ("w", "r"):
+        codes = np.asarray(tensors[name])
+        packed[name] = pack_mixed_rows(codes.reshape(-1, codes.shape[2]))
+    found = call(f"{cell}_i{bits}_mixed", {**tensors, **packed}, **numbers)
+    for name in ("y", "h_last", "c_last"):
+        if name in expected:
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
+@pytest.mark.parametrize("x_type", [np.int8, np.int16])
+@pytest.mark.parametrize("cell", CELLS)
+def test_mixed_checks(cell: str, x_type: Any) -> None:
+    """Records that count wrongly, or rows behind the end, are refused."""
+    sizes = Sizes(2, 2, 3, 9, 2, 0)
+    tensors, k, w, r = _integer_case(cell, False, sizes, 5, x_type)
+    w[0, 3:5], r[0, 1] = 1, 0
+    tensors |= {"w": pack_mixed_rows(w.reshape(-1, 3)), "r": pack_mixed_rows(r.reshape(-1, 9))}
+    name = f"{cell}_i{16 if x_type is np.int16 else 8}_mixed"
+    numbers = _integer_numbers(cell, 1, sizes, k)
+    call(name, tensors, **numbers)
+    assert_sizes_checked(name, tensors, **numbers)
+    rows = GATES[cell] * 18
+    for at, change in ((0, 1), (2, 1), (4 * (rows // 16) + 1, 0x80), (6, 0xFF)):
+        damaged = np.array(tensors["w"])
+        damaged[at] ^= change
+        with pytest.raises(Refused):
+            call(name, {**tensors, "w": damaged}, **numbers)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 50), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_mixed_layout_round_trips(rows: int, columns: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(-128, 128, (rows, columns)).astype(np.int8)
+    chosen = rng.random(rows) < 0.5
+    codes[chosen] = rng.integers(-1, 2, (int(chosen.sum()), columns))
+    packed = pack_mixed_rows(codes)
+    np.testing.assert_array_equal(unpack_mixed_rows(packed, (rows, columns)), codes)
+    ternary = np.isin(codes, (-1, 0, 1)).all(1)
+    assert ternary_row_count(packed, rows) == ternary.sum()
+    assert packed.size == 4 * -(-rows // 16) + ternary.sum() * -(-columns // 4) + (
+        (~ternary).sum() * columns)
 
 
 @pytest.mark.parametrize("cell", CELLS)

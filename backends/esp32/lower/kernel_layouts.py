@@ -11,6 +11,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from ternc.quantize import pack_ternary, unpack_ternary
+
 IntArray = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 _FIELDS = 6  # of 5 bits in a word
@@ -215,3 +217,50 @@ def pack_tiles(codes: npt.NDArray[np.generic]) -> npt.NDArray[np.int16]:
     tiles = np.einsum("ia,oabc,jb->oijc", twice_g, padded, twice_g)
     blocks = tiles.reshape(-1, 4, 16, channels).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(blocks, np.int16)
+
+
+_GROUP = 16  # rows whose forms a record tells
+MOST_MIXED_ROWS = 2**16 - 1
+
+
+def pack_mixed_rows(codes: npt.NDArray[np.generic]) -> Bytes:
+    """Rows [rows, n] of `lstm_i8_mixed` and its like: those of ternary codes in two bits each.
+
+    For every 16 rows first a record of two little-endian 16-bit numbers: a bit for each row, the
+    first lowest, 1 for ternary, and how many ternary rows come before.
+    """
+    ternary = ternary_rows(codes)
+    assert len(codes) <= MOST_MIXED_ROWS
+    bits = np.pad(ternary, (0, -len(codes) % _GROUP)).reshape(-1, _GROUP)
+    before = np.concatenate([[0], bits.sum(1).cumsum()[:-1]])
+    records = np.stack([bits @ (1 << np.arange(_GROUP)), before], 1).astype("<u2")
+    rows = [np.frombuffer(pack_ternary(row.astype(np.int8)), np.uint8) if packed
+            else row.astype(np.int8).view(np.uint8)
+            for row, packed in zip(codes, ternary, strict=True)]
+    return np.concatenate([records.reshape(-1).view(np.uint8), *rows])
+
+
+def ternary_row_count(packed: Bytes, rows: int) -> int:
+    """How many of the rows behind `pack_mixed_rows` are ternary."""
+    records = packed[: 4 * -(-rows // _GROUP)].view("<u2").reshape(-1, 2)
+    return int(records[-1, 1]) + int(records[-1, 0]).bit_count()
+
+
+def unpack_mixed_rows(packed: Bytes, shape: tuple[int, int]) -> npt.NDArray[np.int8]:
+    """The rows of `shape` behind `pack_mixed_rows`."""
+    count, size = shape
+    records = -(-count // _GROUP)
+    bits = packed[: 4 * records].view("<u2").reshape(-1, 2)[:, 0]
+    codes, at = np.empty(shape, np.int8), 4 * records
+    for row in range(count):
+        ternary = bits[row // _GROUP] >> row % _GROUP & 1
+        end = at + (-(-size // 4) if ternary else size)
+        part = packed[at:end]
+        codes[row] = unpack_ternary(part.tobytes(), (size,)) if ternary else part.view(np.int8)
+        at = end
+    return codes
+
+
+def ternary_rows(codes: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Which rows of [..., n] hold only -1, 0 and +1."""
+    return np.asarray(np.isin(codes, (-1, 0, 1)).all(axis=-1))

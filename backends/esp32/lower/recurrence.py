@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Lowering, Unsupported
 from ternc.backends.esp32.lower.forms import Codes, Constant, FloatArray, IntArray, WideArray
+from ternc.backends.esp32.lower.kernel_layouts import ternary_rows
 from ternc.backends.esp32.lower.layout import Layout, Shape
 from ternc.backends.esp32.lower.nodes import (
     attr_int,
@@ -39,7 +40,7 @@ class Matrix:
     @property
     def is_ternary(self) -> bool:
         """Whether every code is -1, 0 or +1."""
-        return self.codes is not None and bool(np.isin(self.codes, (-1, 0, 1)).all())
+        return self.codes is not None and bool(ternary_rows(self.codes).all())
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -12,10 +12,12 @@ from math import ceil, log2, prod
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from ternc.backends.esp32.lower.context import Epilogue, Lowering, Quantization, Work
 from ternc.backends.esp32.lower.forms import Buffer, Codes, Constant, Scaled
+from ternc.backends.esp32.lower.kernel_layouts import MOST_MIXED_ROWS, pack_mixed_rows
 from ternc.backends.esp32.lower.nodes import label, required_input
 from ternc.backends.esp32.lower.recurrence import Recurrence, constant_state
 from ternc.backends.esp32.lower.recurrent_f32 import SCRATCH, nonzeros, scratch, sizes, store
@@ -93,16 +95,31 @@ def _kernel(ctx: Lowering, layer: Recurrence, gates: Gates,
                 "scratch": Tensor(ctx.unique(f"{where}:scratch"), DType.I32, (fast.scratch,)),
             }
     ternary = layer.w.is_ternary and layer.r.is_ternary
-    form = "i16" if wide else "i8"
-    return f"{layer.kernel}_{form}{'_t2' if ternary else ''}", {
-        "w": store(ctx, layer.w, f"{names[0]}:weights", ternary),
-        "r": store(ctx, layer.r, f"{names[1]}:weights", ternary),
+    mixed = None if ternary else _mixed_rows(layer)
+    form = "t2" if ternary else None if mixed is None else "mixed"
+    weights = [store(ctx, matrix, f"{name}:weights", ternary) if mixed is None
+               else ctx.data(f"{name}:weights", mixed[index], DType.U8)
+               for index, (matrix, name) in enumerate(zip((layer.w, layer.r), names, strict=True))]
+    return f"{layer.kernel}_{'i16' if wide else 'i8'}{f'_{form}' if form else ''}", {
+        "w": weights[0], "r": weights[1],
         "m_w": ctx.data(f"{where}:m_w", gates.m_w, DType.I32),
         "m_r": ctx.data(f"{where}:m_r", gates.m_r, DType.I32),
         "c": ctx.data(f"{where}:c", gates.c, DType.I32),
         "scratch": scratch(ctx, layer, DType.I16, _SCRATCH_I16[layer.kernel] if wide
                            else SCRATCH[layer.node.op_type] + int(ternary)),
     }
+
+
+def _mixed_rows(layer: Recurrence) -> list[npt.NDArray[np.uint8]] | None:
+    """W and R with ternary rows in two bits a weight, where that takes fewer bytes."""
+    matrices = []
+    for matrix in (layer.w, layer.r):
+        assert matrix.codes is not None
+        matrices.append(matrix.codes.reshape(-1, matrix.codes.shape[-1]))
+    if len(matrices[0]) > MOST_MIXED_ROWS:
+        return None
+    packed = [pack_mixed_rows(codes) for codes in matrices]
+    return packed if sum(p.size for p in packed) < sum(c.size for c in matrices) else None
 
 
 def _is_usable_state(ctx: Lowering, layer: Recurrence, index: int) -> bool:

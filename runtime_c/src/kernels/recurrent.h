@@ -2,11 +2,13 @@
  * recurrent_i8.h and recurrent_i16.h) once per kernel, with
  *   RNN_NAME  the instruction
  *   RNN_CELL  RNN_LSTM, RNN_GRU or RNN_PLAIN
- *   RNN_W     weights: RNN_F32, RNN_I8 or RNN_T2 (2-bit ternary)
+ *   RNN_W     weights: RNN_F32, RNN_I8, RNN_T2 (2-bit ternary) or RNN_MIXED (integers only: rows
+ *             of either kind, mixed_rows.h)
  *   RNN_X     what is computed in: RNN_F32, RNN_I8 or RNN_I16
  * Rows are sequences: (direction, sample), each with its own part of the scratch and the outputs. */
 #include "../ternc_arith.h"
 #include "../ternc_math.h"
+#include "mixed_rows.h"
 
 #define RNN_LSTM 1
 #define RNN_GRU 2
@@ -15,6 +17,7 @@
 #define RNN_I8 2
 #define RNN_T2 3
 #define RNN_I16 4
+#define RNN_MIXED 5
 #define RNN_PASTE2(a, b) a##_##b
 #define RNN_PASTE(a, b) RNN_PASTE2(a, b)
 #define RNN_FN(f) RNN_PASTE(f, RNN_NAME)
@@ -88,6 +91,9 @@
 typedef struct {
   const RNN_X_TYPE *x;
   const RNN_W_TYPE *w, *r;
+#if RNN_W == RNN_MIXED
+  size_t rows; /* of w, and of r */
+#endif
   const RNN_M_TYPE *m_w, *m_r, *b;
   const RNN_H_TYPE *h0, *c0;
   RNN_Y_TYPE *y;
@@ -102,6 +108,9 @@ static RNN_FN(tensors) RNN_FN(bind)(const ternc_op *op, const RNN_ARGS *args) {
   k.x = (const RNN_X_TYPE *)ternc_data(op, args->x);
   k.w = (const RNN_W_TYPE *)ternc_data(op, args->w);
   k.r = (const RNN_W_TYPE *)ternc_data(op, args->r);
+#if RNN_W == RNN_MIXED
+  k.rows = (size_t)RNN_GATES * args->hidden * args->directions;
+#endif
 #if RNN_W == RNN_F32
   k.m_w = k.m_r = NULL;
 #else
@@ -130,6 +139,18 @@ static RNN_FN(tensors) RNN_FN(bind)(const ternc_op *op, const RNN_ARGS *args) {
   return k;
 }
 
+/* Whether `tensor` holds so many rows of n weights. */
+static int RNN_FN(holds)(const ternc_op *op, uint32_t tensor, uint64_t rows, uint64_t n) {
+#if RNN_W == RNN_MIXED
+  if (ternc_expect(op, tensor, RNN_W_DTYPE, 0)) return 0;
+  return ternc_mixed_fits((const uint8_t *)ternc_data(op, tensor), ternc_record(op, tensor)->size,
+                          rows, n);
+#else
+  const uint64_t count = ternc_mul_sat(rows, n);
+  return !ternc_expect(op, tensor, RNN_W_DTYPE, RNN_W == RNN_T2 ? ternc_t2_bytes(count) : count);
+#endif
+}
+
 static ternc_status RNN_FN(check)(const ternc_op *op) {
   const RNN_ARGS *args = (const RNN_ARGS *)op->args;
   const uint64_t hidden = args->hidden, samples = (uint64_t)args->steps * args->batch;
@@ -146,10 +167,8 @@ static ternc_status RNN_FN(check)(const ternc_op *op) {
     return TERNC_E_OPERAND;
   }
   if (ternc_expect(op, args->x, RNN_X_DTYPE, ternc_mul_sat(samples, args->in_features)) ||
-      ternc_expect(op, args->w, RNN_W_DTYPE,
-                   RNN_W == RNN_T2 ? ternc_t2_bytes(w_count) : w_count) ||
-      ternc_expect(op, args->r, RNN_W_DTYPE,
-                   RNN_W == RNN_T2 ? ternc_t2_bytes(r_count) : r_count) ||
+      !RNN_FN(holds)(op, args->w, rows, args->in_features) ||
+      !RNN_FN(holds)(op, args->r, rows, hidden) ||
       ternc_expect_optional(op, args->h0, RNN_H_DTYPE, states) ||
       ternc_expect_optional(op, args->h_last, RNN_H_DTYPE, states) ||
       ternc_expect(op, args->scratch, RNN_H_DTYPE, ternc_mul_sat(states, RNN_SCRATCH))) {
@@ -199,7 +218,12 @@ static uint32_t RNN_FN(rows)(const ternc_op *op) {
   return args->batch * args->directions;
 }
 
-#if RNN_X != RNN_I16
+#if RNN_W == RNN_MIXED
+#if RNN_X == RNN_I8
+TERNC_MIXED_DOT(RNN_FN(dot_x), int8_t)
+#endif
+TERNC_MIXED_DOT(RNN_FN(dot_h), int16_t)
+#elif RNN_X != RNN_I16
 /* sum + v * w[at]; zero ternary weights are skipped (0 * inf counts as 0). */
 #if RNN_X == RNN_F32
 static inline float RNN_FN(add)(float sum, float v, const RNN_W_TYPE *w, size_t at) {

@@ -10,6 +10,7 @@
 #undef RNN_I8
 #undef RNN_T2
 #undef RNN_I16
+#undef RNN_MIXED
 #undef RNN_PASTE2
 #undef RNN_PASTE
 #undef RNN_FN

@@ -1,4 +1,4 @@
-/* Template of the recurrent kernels with int16 x, weights of 8 or 2 bits; parameters as in
+/* Template of the recurrent kernels with int16 x, weights of 8 or 2 bits or rows of either; parameters as in
  * recurrent.h.
  *
  * h is Q15 (1.0 reads as 32767), what goes into a gate has 16 fraction bits, cells have cell_bits. A
@@ -12,6 +12,10 @@
 #define RNN_FAR (1 << 28) /* beyond it every gate is saturated */
 #define RNN_CARRY (32767 * 65536) /* what is carried is at most this */
 
+#if RNN_W == RNN_MIXED
+#define RNN_DOT_ROW(x, w, row, n) (int32_t)RNN_FN(dot_h)(x, ternc_mixed_at(w, k->rows, row, n), n)
+#else
+#define RNN_DOT_ROW(x, w, row, n) RNN_FN(dot)(x, w, (row) * (n), n)
 /* Sum over i < n of x[i] * w[at + i]: the compiler proves that it fits 32 bits. */
 static int32_t RNN_FN(dot)(const int16_t *x, const RNN_W_TYPE *w, size_t at, uint32_t n) {
   uint32_t sum = 0, i = 0;
@@ -36,6 +40,7 @@ static int32_t RNN_FN(dot)(const int16_t *x, const RNN_W_TYPE *w, size_t at, uin
 #endif
   return (int32_t)sum;
 }
+#endif
 
 /* One step of one direction: what its rows read. */
 typedef struct {
@@ -54,8 +59,8 @@ static TERNC_NOINLINE int32_t RNN_FN(gate)(const RNN_FN(now) *now, const int16_t
   const uint32_t columns = now->args->in_features, hidden = now->args->hidden;
   uint64_t sum = (uint64_t)((int64_t)c * 65536);
   row += now->row;
-  if (x != NULL) sum += (uint64_t)((int64_t)RNN_FN(dot)(x, k->w, row * columns, columns) * k->m_w[row]);
-  if (h != NULL) sum += (uint64_t)((int64_t)RNN_FN(dot)(h, k->r, row * hidden, hidden) * k->m_r[row]);
+  if (x != NULL) sum += (uint64_t)((int64_t)RNN_DOT_ROW(x, k->w, row, columns) * k->m_w[row]);
+  if (h != NULL) sum += (uint64_t)((int64_t)RNN_DOT_ROW(h, k->r, row, hidden) * k->m_r[row]);
   return ternc_clamp64((int64_t)sum >> (16 + now->args->shift), -RNN_FAR, RNN_FAR);
 }
 
@@ -139,4 +144,5 @@ static void RNN_FN(emit)(const RNN_FN(tensors) *k, const RNN_ARGS *args, const i
 #undef RNN_HALF
 #undef RNN_FAR
 #undef RNN_CARRY
+#undef RNN_DOT_ROW
 #include "recurrent_end.h"

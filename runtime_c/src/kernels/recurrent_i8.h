@@ -10,12 +10,18 @@
 #define RNN_HALF 16384 /* of Q15 */
 #define RNN_FAR (1 << 28) /* beyond it every gate is saturated */
 
+#if RNN_W == RNN_MIXED
+#define RNN_WEIGHTS(w, row, n) ternc_mixed_at(w, k->rows, row, n), n
+#else
+#define RNN_WEIGHTS(w, row, n) w, row * n, n
+#endif
+
 static int32_t RNN_FN(from_x)(const RNN_FN(tensors) *k, const int8_t *x, size_t row, uint32_t n) {
-  return (int32_t)RNN_FN(dot_x)(x, k->w, row * n, n);
+  return (int32_t)RNN_FN(dot_x)(x, RNN_WEIGHTS(k->w, row, n));
 }
 
 static int32_t RNN_FN(from_h)(const RNN_FN(tensors) *k, const int16_t *h, size_t row, uint32_t n) {
-  return (int32_t)RNN_FN(dot_h)(h, k->r, row * n, n);
+  return (int32_t)RNN_FN(dot_h)(h, RNN_WEIGHTS(k->r, row, n));
 }
 
 /* Modulo 2^64, where the compiler proves that it fits. */
@@ -123,5 +129,6 @@ static void RNN_FN(emit)(const RNN_FN(tensors) *k, const RNN_ARGS *args, const i
 }
 
 #undef RNN_HALF
+#undef RNN_WEIGHTS
 #undef RNN_FAR
 #include "recurrent_end.h"
