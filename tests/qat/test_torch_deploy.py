@@ -74,6 +74,21 @@ class TestLayers:
         layer, x = made(kind, scheme=scheme)
         close(first(layer.deploy()(x)), first(layer(x)))
 
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_learned_scale(self, kind: str, scheme: str, form: str) -> None:
+        """Scales elsewhere than where they began, one below eps: the layer uses eps then."""
+        layer, x = made(kind, scheme=scheme, learn_scale=True)
+        before = first(layer(x)).detach()
+        with torch.no_grad():
+            for name in layer.ternary_names():
+                scale = getattr(layer, f"{name}_scale")
+                scale.mul_(torch.empty_like(scale).uniform_(0.4, 1.6))
+                if scale.dim() == 1:
+                    scale[-1] = -0.1
+        trained = first(layer(x))
+        assert not torch.allclose(trained, before, rtol=0.01)
+        close(first(layer.deploy()(x)), trained)
+
     @pytest.mark.parametrize("activations", ["dynamic", "static"])
     def test_quantized_activations(self, kind: str, activations: str, form: str) -> None:
         layer, x = made(kind, activations=activations)
