@@ -11,10 +11,11 @@ import onnx_ir as ir
 
 from ternc.diagnostics import CompileError, Diagnostic, Diagnostics, UsageError
 from ternc.exporting.failures import called_with, exporting
+from ternc.exporting.keras_elsewhere import on_tensorflow
 from ternc.exporting.keras_layers import as_deployed, eager_functions
 from ternc.passes.repair import Repair
 
-_BACKENDS: Final = ("tensorflow", "torch", "jax")
+_BACKENDS: Final = ("tensorflow", "torch", "jax")  # those that Keras exports from
 _HALVES: Final = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
@@ -24,7 +25,12 @@ def from_keras(model: Any, example_inputs: Any) -> onnx.ModelProto:
 
     backend = keras.config.backend()
     arguments = _arguments(model, example_inputs)
-    _check_layers(model, backend)
+    _check_layers(model)
+    obstacle = _obstacle(model, backend)
+    if obstacle:
+        if not getattr(model, "inputs", None):
+            raise _refused(obstacle)
+        return on_tensorflow(model, obstacle)
     with tempfile.TemporaryDirectory(prefix="ternc-") as folder, exporting("Keras", "keras"):
         path = Path(folder) / "model.onnx"
         if not model.built:  # before its layers are those to export: it makes their variables
@@ -61,18 +67,13 @@ def _static_batch(model: Any) -> dict[str, Any]:
             port.dtype, (1, *port.shape[1:]), name=port.name), inputs)]}
 
 
-def _check_layers(model: Any, backend: str) -> None:
-    """What the exporter of a backend cannot write, or writes step by step.
+def _check_layers(model: Any) -> None:
+    """What no exporter can write.
 
     Raises:
-        CompileError: TC0008, there is no exporter for the backend, or none for recurrent layers;
-            or a recurrent layer gets a mask, for which ONNX has no form. TC0104, weights are not
-            float32.
+        CompileError: TC0104, weights are not float32. TC0008, a recurrent layer gets a mask, for
+            which ONNX has no form.
     """
-    import keras
-
-    if backend not in _BACKENDS:
-        raise _refused(f"Keras on the backend {backend} cannot export models", "save the model")
     for layer in model._flatten_layers(include_self=False):
         stored = {variable.dtype for variable in layer.variables} & {
             "float16", "bfloat16", "float64"}
@@ -82,15 +83,7 @@ def _check_layers(model: Any, backend: str) -> None:
                 "computed in float32 or integers",
                 help="build the model with the policy float32 or a mixed one, and load the "
                 "weights there"),))
-    recurrent = [
-        layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
-    if not recurrent:
-        return
-    if backend != "tensorflow":
-        raise _refused(
-            f"Keras on the backend {backend} cannot export {recurrent[0].name!r} "
-            f"({type(recurrent[0]).__name__}) as a recurrent layer", "save the model")
-    for layer in recurrent:
+    for layer in _recurrent(model):
         if not layer.unroll and _is_masked(layer):
             raise CompileError((Diagnostic(
                 "TC0008", f"{layer.name!r} ({type(layer).__name__}) gets a mask, and a program "
@@ -99,16 +92,33 @@ def _check_layers(model: Any, backend: str) -> None:
                 "sequences of full length"),))
 
 
+def _obstacle(model: Any, backend: str) -> str:
+    """Why Keras cannot export the model from this backend, or writes it step by step."""
+    if backend not in _BACKENDS:
+        return f"Keras on the backend {backend} cannot export models"
+    recurrent = _recurrent(model)
+    if recurrent and backend != "tensorflow":
+        return (f"Keras on the backend {backend} cannot export {recurrent[0].name!r} "
+                f"({type(recurrent[0]).__name__}) as a recurrent layer")
+    return ""
+
+
+def _recurrent(model: Any) -> list[Any]:
+    import keras
+
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+
+
 def _is_masked(layer: Any) -> bool:
     return any(
         getattr(tensor, "_keras_mask", None) is not None
         for node in getattr(layer, "_inbound_nodes", ()) for tensor in node.input_tensors)
 
 
-def _refused(message: str, first: str) -> CompileError:
+def _refused(message: str) -> CompileError:
     return CompileError((Diagnostic(
         "TC0008", message,
-        help=f"{first}, and load it with KERAS_BACKEND=tensorflow to export it"),))
+        help="save the model, and load it with KERAS_BACKEND=tensorflow to export it"),))
 
 
 def _arguments(model: Any, example_inputs: Any) -> tuple[Any, ...]:

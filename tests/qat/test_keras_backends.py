@@ -1,4 +1,4 @@
-"""Keras models on other backends than TensorFlow's are exported, or refused with a reason."""
+"""Keras models on other backends than TensorFlow's are exported, if need be on TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = """
+SETUP = """
 import keras, numpy as np, ternc, ternc.qat.keras as qat
 from ternc.diagnostics import CompileError
 
@@ -33,6 +33,9 @@ def compiled(shape, *layers):
 
 layers = keras.layers
 print(keras.backend.backend())
+"""
+
+PLAIN = """
 print(compiled((10,), layers.Dense(8, activation="gelu"), qat.TernaryDense(4)))
 print(compiled((8, 8, 3), qat.TernaryConv2D(8, 3, use_bias=False), layers.BatchNormalization(),
                layers.ReLU(), layers.GlobalAveragePooling2D(), qat.TernaryDense(4)))
@@ -43,13 +46,51 @@ print(compiled((12, 12, 4), qat.TernaryDepthwiseConv2D(3, strides=2, padding="sa
 left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
 both = qat.TernaryDense(5)(layers.Concatenate()([left, right]))
 print(check(keras.Model([left, right], both), noise(1, 4), noise(1, 3)))
-try:
-    compiled((6, 5), qat.TernaryGRU(8, name="memory"))
-except CompileError as error:
-    (diagnostic,) = error.diagnostics
-    assert diagnostic.code == "TC0008" and "memory" in diagnostic.message
-    assert "KERAS_BACKEND=tensorflow" in diagnostic.help
-    print("refused")
+"""
+
+RECURRENT = """
+print(compiled((6, 5), qat.TernaryGRU(8, name="memory")))
+print(compiled((6, 5), layers.Bidirectional(qat.TernaryLSTM(3, return_sequences=True)),
+               layers.LSTM(4), layers.Dense(2)))
+"""
+
+REFUSED = """
+def refused(model):
+    try:
+        ternc.compile(model)
+    except CompileError as error:
+        (diagnostic,) = error.diagnostics
+        assert diagnostic.code == "TC0008" and "memory" in diagnostic.message
+        return diagnostic
+    raise AssertionError("compiled")
+
+@keras.saving.register_keras_serializable()
+class Doubled(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+memory = qat.TernaryGRU(8, name="memory")
+diagnostic = refused(keras.Sequential([keras.Input((6, 5)), memory, Doubled()]))
+assert "Doubled" in diagnostic.notes[0], diagnostic
+assert "KERAS_BACKEND=tensorflow" in diagnostic.help
+
+class Subclass(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.memory = memory
+
+    def call(self, x):
+        return self.memory(x)
+
+model = Subclass()
+model(noise(1, 6, 5))
+assert "KERAS_BACKEND=tensorflow" in refused(model).help
+
+from ternc.exporting import keras_elsewhere
+keras_elsewhere.find_spec = lambda name: None
+assert "pip install tensorflow tf2onnx" in refused(
+    keras.Sequential([keras.Input((6, 5)), memory])).help
+print("refused")
 """
 
 
@@ -59,7 +100,7 @@ def test_exports(backend: str, packages: tuple[str, ...]) -> None:
     for package in packages:
         if find_spec(package) is None:
             pytest.skip(f"needs {package}")
-    lines = output(backend, SCRIPT)
+    lines = output(backend, SETUP + PLAIN + REFUSED)
     assert lines[0] == backend
     assert lines[1] == "['dense_f32', 'gelu_f32', 'dense_f32_t2']"
     assert "conv2d_f32_t2" in lines[2]
@@ -69,9 +110,20 @@ def test_exports(backend: str, packages: tuple[str, ...]) -> None:
     assert lines[7] == "refused"
 
 
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_recurrent_layers_are_exported_on_tensorflow(backend: str) -> None:
+    for package in ("keras", backend, "tensorflow", "tf2onnx"):
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+    lines = output(backend, SETUP + RECURRENT)
+    assert lines[1].startswith("['gru_f32_t2'")
+    assert lines[2].count("lstm_f32") == 2
+
+
 INFERENCE = """
 import keras, numpy as np, ternc, ternc.qat.keras as qat
 from ternc.diagnostics import CompileError
+from ternc.exporting import keras_elsewhere
 
 keras.utils.set_random_seed(0)
 layers = [qat.TernaryConv1D(6, 3), qat.TernaryGRU(5), qat.TernaryDense(4, activations="dynamic")]
@@ -79,6 +131,7 @@ model = keras.Sequential([keras.Input((8, 3)), *layers])
 print(model.predict(np.ones((2, 8, 3), "float32"), verbose=0).shape)
 codes, scale = layers[2].ternary()
 print(sorted(set(codes.ravel().tolist())))
+keras_elsewhere.find_spec = lambda name: None
 try:
     ternc.compile(model)
 except CompileError as error:
@@ -88,7 +141,7 @@ except CompileError as error:
 """
 
 
-def test_numpy_backend_computes_and_does_not_export() -> None:
+def test_numpy_backend_computes_and_does_not_export_itself() -> None:
     for package in ("keras", "jax"):  # Keras's numpy backend imports jax
         if find_spec(package) is None:
             pytest.skip(f"needs {package}")
