@@ -27,6 +27,7 @@ from ternc.passes._graph import (
     graph_of,
     input_at,
     remove_dead,
+    static_shape,
 )
 
 Array = npt.NDArray[Any]
@@ -200,9 +201,10 @@ def _flatten(node: ir.Node) -> ir.Node:
         return node
     shape = input_at(node, 1)
     target = constant(shape)
-    if target is not None and len(target) == 2:
+    before = static_shape(node.inputs[0])
+    if target is not None and before is not None and len(target) == 2:
         builder = Builder(node)
-        node.replace_input_with(1, builder.constant("shape", np.array([target[0], -1])))
+        node.replace_input_with(1, builder.constant("shape", np.array([before[0], -1])))
     return node
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ternc._engine import Model as Engine
     from ternc.backends.esp32.memory_plan import MemoryPlan
     from ternc.emulation import EmulationResult
-    from ternc.mixed_precision import MixedPrecision
+    from ternc.mixed.result import MixedPrecision
 
 SUFFIXES = (".h", ".tern", ".onnx")
 

@@ -28,8 +28,8 @@ from ternc.structure import blames_the_model
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
-    from ternc.mixed_precision import Objective
-    from ternc.mixed_search import Price
+    from ternc.mixed.result import Objective
+    from ternc.mixed.search import Price
 
 Activations = Literal["auto", "float32", "int8", "int16", "dynamic"]
 Weights = Literal["auto", "ternary", "int8", "float32"]
@@ -113,7 +113,8 @@ def compile(  # the name of the thing
         max_drop: choose ternary or int8 weights for each layer, or for parts of its output
             channels, for the smallest program that loses at most this much: points of accuracy
             against the float model when there are labels, else dB of output SQNR against the
-            int8 model. `.mixed` holds the frontier.
+            int8 model. Where int8 activations alone lose more, a few layers get int16 ones, if
+            `activations` is "auto". `.mixed` holds the frontier.
         minimize: what `max_drop` is spent on: "flash", or "latency" as the report estimates it.
         labels: class of each sample of the evaluation data, or of the calibration data without
             it; default what these hold under "labels". "model" takes the float model's answers:
@@ -198,11 +199,13 @@ def compile(  # the name of the thing
         return found
 
     def price(model: ir.Model) -> Price:
-        from ternc.mixed_search import Price
+        from ternc.mixed.search import Price
 
-        program = built_from(model, Diagnostics()).program
-        code = sum(native.code_bytes for native in program.natives)
-        return Price(len(encode(program)) + code, sum(estimate(program, chip).instructions))
+        RemoveChannels()(model)
+        built = built_from(model, Diagnostics())
+        code = sum(native.code_bytes for native in built.program.natives)
+        return Price(len(encode(built.program)) + code,
+                     sum(estimate(built.program, chip).instructions), built.plan.arena_bytes)
 
     evaluation = _samples(evaluation_data, prepared, diagnostics)
     tell_defaults(precision, prepared.model, diagnostics, data=data, evaluation=evaluation,

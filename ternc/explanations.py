@@ -203,10 +203,10 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "layers ternary that cost little."),
     "TC0208": Explanation(
         "--max-drop asked for a limit that no choice of ternary and int8 layers holds: int8 "
-        "alone loses more.",
+        "alone loses more, and so do int16 activations in the layers that gain by them "
+        "(--activations int8 leaves those out).",
         "ternc model.onnx -o model.h --calibration few.npz --max-drop 0.01",
-        "allow more, calibrate on more varied samples, take --activations int16, or keep layers "
-        "in float32."),
+        "allow more, calibrate on more varied samples, or keep layers in float32."),
     "TC0209": Explanation(
         "The layers that --max-drop chose hold the limit on the samples that were measured, but "
         "so few samples do not prove it for others: of 50 answers, one is two points of accuracy.",

@@ -58,7 +58,9 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         "--ternarize=NODE for one layer")
     parser.add_argument("--max-drop", metavar="X", type=float,
                         help="ternary or int8 for each layer, the smallest that loses at most X: "
-                        "points of accuracy with labels, else dB of output SQNR")
+                        "points of accuracy with labels, else dB of output SQNR; int16 "
+                        "activations in a few layers where int8 ones lose more (not with "
+                        "--activations int8)")
     parser.add_argument("--minimize", choices=("flash", "latency"), default="flash",
                         help="what --max-drop is spent on; default %(default)s")
     parser.add_argument("--mean", metavar="M[,M...]|data", type=numbers,

@@ -8,7 +8,7 @@ the weights that are left int8 or stay float.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +19,8 @@ from ternc.quantize import SCHEMES
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
-    from ternc.mixed_precision import MixedPrecision, Objective
-    from ternc.mixed_search import Price
+    from ternc.mixed.result import MixedPrecision, Objective
+    from ternc.mixed.search import Price
     from ternc.passes._quantization_plan import Widths
     from ternc.reconstruct import Memo
 
@@ -94,7 +94,7 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
         UsageError: every such option is in its diagnostics.
     """
     from ternc.calibrate import METHODS
-    from ternc.mixed_precision import OBJECTIVES
+    from ternc.mixed.result import OBJECTIVES
 
     problems = Diagnostics()
     for name, value, allowed in (
@@ -191,7 +191,7 @@ def apply(
         chosen = None if precision.max_drop is not None else nodes
         RestoreWeights(chosen, precision.not_ternary)(model)
     if precision.max_drop is not None:
-        from ternc.mixed_precision import choose
+        from ternc.mixed.choose import choose
         from ternc.passes.split_channels import SplitChannels
 
         assert data is not None
@@ -200,6 +200,8 @@ def apply(
                        diagnostics=diagnostics, progress=progress)
         SplitChannels(mixed.splits)(model)
         nodes = frozenset(mixed.chosen.ternary)
+        precision = replace(precision, keep={
+            **precision.keep, **dict.fromkeys(mixed.chosen.int16, "int16")})
     ternarize(model, precision, diagnostics, data, nodes, memo, progress)
     if precision.static(data=data is not None, quantized=quantized):
         assert data is not None

@@ -36,8 +36,8 @@ def _constants(**more: Any) -> dict[str, Any]:
         "neg": -np.abs(_weights(6)), "z": np.zeros(6, np.float32),
         "d": _weights(6, 1, 3, 3), "db": _weights(6), "b": _pruned((4, 6, 3, 3), (), (2,)),
         "bb": _weights(4), "flat": _pruned((5, 6 * 64), (), tuple(range(128, 192))),
-        "fb": _weights(5), "shape": np.array([1, 384]), "six": np.float32(6),
-        "zero": np.float32(0),
+        "fb": _weights(5), "shape": np.array([1, 384]), "open": np.array([-1, 384]),
+        "six": np.float32(6), "zero": np.float32(0),
         "g": _pruned((6, 8), (0, 3)), "h": _weights(4, 6), "t": _weights(6, 4),
         "s": np.float32(0.05), "q": np.int8(-3), "addend": _weights(6),
     }
@@ -68,6 +68,8 @@ def _run(body: str, inputs: str = "float[1,3,8,8] x", **more: Any) -> tuple[ir.M
      " y = Gemm<transB=1>(f, flat, fb)", [3, 5]),
     ("c = Conv<pads=[1,1,1,1]>(x, a, ab) r = Sigmoid(c) f = Reshape(r, shape)"
      " y = Gemm<transB=1, alpha=0.5>(f, flat)", [3, 5]),
+    ("c = Conv<pads=[1,1,1,1]>(x, a, ab) r = Sigmoid(c) f = Reshape(r, open)"
+     " y = Gemm<transB=1>(f, flat)", [3, 5]),
     ("c = Conv(x, a, ab) m = Conv<group=6>(c, d, db) r = Tanh(m) y = Conv(r, b)", [3, 3, 4]),
     ("c = Conv(x, a, z) m = Conv<group=6, pads=[1,1,1,1]>(c, d, db) y = Conv(m, b)", [3, 3, 4]),
     ("c = Conv(x, a, ab) n = GlobalAveragePool(c) f = Flatten(n) y = Gemm(f, t)", [4, 4]),

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ternc.ladder import Item, highest, ladder
-from ternc.mixed_search import Choice, Search
+from ternc.mixed.ladder import Item, highest, ladder
+from ternc.mixed.search import Choice, Search
 from ternc.passes.split_channels import part_names
 
 _TRIES: Final = 4  # neighbours of the best choice that are measured before giving up
@@ -24,71 +24,73 @@ _SPLIT: Final = 2  # layers of which some channels are tried
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All int8 but the forced layers, each layer alone, and every choice that promises to hold.
+    """Each layer beside what is ternary anyhow, and every choice that costs less than without."""
 
-    `promising` are sorted by cost, the cheapest first.
-    """
-
-    base: Choice
     singles: Mapping[str, Choice]
-    promising: tuple[Choice, ...]
+    cheaper: tuple[Choice, ...]
 
 
 def candidates(
-    search: Search, forced: Sequence[str], free: Sequence[str], limit: float,
+    search: Search, base: Choice, free: Sequence[str], limit: float,
     cost: Callable[[Choice], int], progress: Callable[[int, int | None], None] | None = None,
 ) -> Candidates:
-    """Measures choices of the `free` layers beside the `forced` ones; `cost` is to be small."""
-    base = search.choice(forced)
+    """Measures `base` with more of the `free` layers ternary; `cost` is to be small."""
+    forced = base.ternary
+
+    def choice(more: Sequence[str]) -> Choice:
+        return search.choice((*forced, *more), wide=base.wide)
+
+    def promises(choice: Choice) -> bool:
+        return search.promises(choice, base, limit)
+
     singles: dict[str, Choice] = {}
     for name in free:
-        singles[name] = search.choice((*forced, name))
+        singles[name] = choice([name])
         if progress is not None:
             progress(len(singles), len(free) + 1)
     saves = {name: cost(base) - cost(single) for name, single in singles.items()}
     useful = [name for name in free if saves[name] > 0]
 
-    def promises(choice: Choice) -> bool:
-        return search.promises(choice, base, limit)
-
-    def found() -> tuple[Choice, ...]:
+    def cheaper() -> tuple[Choice, ...]:
         return tuple(sorted(
-            (c for c in search.choices
-             if c is not base and set(forced) <= set(c.ternary) and cost(c) < cost(base)
-             and promises(c)),
+            (c for c in search.choices if c.wide == base.wide
+             and set(forced) <= set(c.ternary) and cost(c) < cost(base)),
             key=lambda c: (cost(c), search.loss(c))))
 
-    if not useful or promises(search.choice((*forced, *useful))):
-        return Candidates(base, singles, found())
-    adds = _added_losses(search, forced, useful, base, singles)
+    def best() -> Choice:
+        return next(filter(promises, cheaper()), base)
+
+    if not useful or promises(choice(useful)):
+        return Candidates(singles, cheaper())
+    adds = _added_losses(search, choice, useful, base, singles)
     for losses in adds:
-        rungs = [(*forced, *rung.names)
-                 for rung in ladder([Item(n, saves[n], losses[n]) for n in useful])]
+        rungs = ladder([Item(n, saves[n], losses[n]) for n in useful])
         highest(len(rungs), lambda rung, rungs=rungs: promises(  # type: ignore[misc]
-            search.choice(rungs[rung])))
+            choice(rungs[rung].names)))
     mean = {name: sum(losses[name] for losses in adds) / len(adds) for name in useful}
-    best = next(iter(found()), base)
+    found = best()
     for _ in range(_STEPS):
-        nearby = sorted(_nearby(best, forced, useful, saves),
+        inside = [name for name in found.ternary if name not in forced]
+        nearby = sorted(_nearby(inside, useful, saves),
                         key=lambda pair: (_change(pair, mean), pair))
-        measured = (search.choice([*(n for n in best.ternary if n not in leave), *join])
+        measured = (choice([*(n for n in inside if n not in leave), *join])
                     for join, leave in nearby[:_TRIES])
-        better = next((c for c in measured if cost(c) < cost(best) and promises(c)), None)
+        better = next((c for c in measured if cost(c) < cost(found) and promises(c)), None)
         if better is None:
             break
-        best = better
+        found = better
     dear = {name: max(mean[name], 0.0) / saves[name] for name in useful}
-    whole = [name for name in useful if name not in best.ternary]
+    whole = [name for name in useful if name not in found.ternary]
     for name in sorted(whole, key=dear.__getitem__)[:_SPLIT]:
         # what saves less for its loss gives way
-        kept = [n for n in best.ternary if n in forced or dear.get(n, 0.0) <= dear[name]]
+        kept = [n for n in found.ternary if n not in forced and dear[n] <= dear[name]]
         # beside all that is cheaper, and alone: the former may promise what nobody confirms
-        for start in dict.fromkeys((frozenset(kept), frozenset(forced))):
-            _measure_parts(search, search.choice(sorted(start)), name, promises)
-        best = next(iter(found()), best)
-        if best.splits:
+        for start in dict.fromkeys((tuple(kept), ())):
+            _measure_parts(search, choice(start), name, promises)
+        found = best()
+        if found.splits:
             break
-    return Candidates(base, singles, found())
+    return Candidates(singles, cheaper())
 
 
 def _measure_parts(
@@ -103,7 +105,8 @@ def _measure_parts(
     def holds(fours: int, last: bool) -> bool:
         at = channels - 4 * fours if last else 4 * fours
         part = part_names(name, at)[last]
-        return promises(search.choice((*start.ternary, part), {**start.splits, name: at}))
+        return promises(search.choice((*start.ternary, part), {**start.splits, name: at},
+                                      wide=start.wide))
 
     for last in (False, True):
         low, high = 0, -(-channels // 4)
@@ -115,16 +118,16 @@ def _measure_parts(
 
 
 def _added_losses(
-    search: Search, forced: Sequence[str], useful: Sequence[str], base: Choice,
-    singles: Mapping[str, Choice],
+    search: Search, choice: Callable[[Sequence[str]], Choice], useful: Sequence[str],
+    base: Choice, singles: Mapping[str, Choice],
 ) -> list[dict[str, float]]:
-    """What each layer adds to the loss of the int8 model, and to that of the ternary one."""
+    """What each layer adds to the loss of `base`, and to that with all the others ternary."""
     alone = {name: search.loss(singles[name]) - search.loss(base) for name in useful}
     if len(useful) < 3:
         return [alone]
-    every = search.loss(search.choice((*forced, *useful)))
-    last = {name: every - search.loss(search.choice(
-        (*forced, *(other for other in useful if other != name)))) for name in useful}
+    every = search.loss(choice(useful))
+    last = {name: every - search.loss(choice([other for other in useful if other != name]))
+            for name in useful}
     return [alone, last]
 
 
@@ -132,17 +135,15 @@ _Change = tuple[tuple[str, ...], tuple[str, ...]]  # layers that become ternary,
 
 
 def _nearby(
-    choice: Choice, forced: Sequence[str], useful: Sequence[str], saves: Mapping[str, int]
+    inside: Sequence[str], useful: Sequence[str], saves: Mapping[str, int]
 ) -> Iterator[_Change]:
     """Changes of one layer, or of two against each other, that save more."""
-    inside = [name for name in choice.ternary if name not in forced]
     for name in useful:
         if name not in inside:
             yield (name,), ()
-            yield from (((name,), (other,)) for other in inside
-                        if saves[name] > saves.get(other, 0))
+            yield from (((name,), (other,)) for other in inside if saves[name] > saves[other])
 
 
 def _change(change: _Change, losses: Mapping[str, float]) -> float:
     join, leave = change
-    return sum(losses[name] for name in join) - sum(losses.get(name, 0.0) for name in leave)
+    return sum(losses[name] for name in join) - sum(losses[name] for name in leave)

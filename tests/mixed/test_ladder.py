@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ternc.ladder import Item, highest, ladder
+from ternc.mixed.ladder import Item, highest, ladder
 
 ITEMS = st.lists(
     st.tuples(st.integers(-50, 1000), st.floats(0, 1, width=16)), max_size=6,

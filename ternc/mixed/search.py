@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 OWN_ANSWERS: Final = "model"  # as labels: what the float model answers
 _SELECT: Final = 1000  # samples that the search looks at; more make it slow, and no surer
+_PROMISING: Final = 0.5  # chance of a proof that the search is content with
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Price:
 
     flash_bytes: int
     instructions: int
+    arena_bytes: int
 
 
 @dataclass(slots=True)
@@ -51,6 +55,7 @@ class Choice:
     """A compiled choice and its scores: on the samples that select, and on the others.
 
     `splits` are the layers of which some output channels are ternary, and where they are split.
+    `wide` are the layers with int16 activations.
     """
 
     ternary: tuple[str, ...]
@@ -58,6 +63,7 @@ class Choice:
     price: Price
     model: onnx.ModelProto
     select: Scores
+    wide: tuple[str, ...] = ()
     confirm: Scores | None = field(default=None)
 
 
@@ -85,31 +91,34 @@ class Search:
         self.selecting = _part(check, expected, given, chosen)
         self.confirming = self.selecting if step == 1 else _part(
             check, expected, given, [not taken for taken in chosen])
-        self._choices: dict[frozenset[str], Choice] = {}
+        self._choices: dict[tuple[frozenset[str], frozenset[str]], Choice] = {}
         self._memo = Memo()
 
-    def choice(self, ternary: Sequence[str], splits: Mapping[str, int] | None = None) -> Choice:
+    def choice(
+        self, ternary: Sequence[str], splits: Mapping[str, int] | None = None, *,
+        wide: Sequence[str] = (),
+    ) -> Choice:
         """Compiles with these layers ternary as `apply` would, and scores.
 
         Layers named in `splits` are split into their first so many output channels and the rest,
-        and `ternary` may name either part.
+        and `ternary` may name either part. Those in `wide` get int16 activations.
         """
         from ternc.passes.split_channels import SplitChannels
         from ternc.precision import apply
 
-        key = frozenset(ternary)
+        key = frozenset(ternary), frozenset(wide)
         if key not in self._choices:
             model = ir.from_proto(self.base)
             SplitChannels(splits or {})(model)
             keep = {node: kept for node, kept in self.precision.keep.items() if kept != "ternary"}
-            keep |= dict.fromkeys(ternary, "ternary")
-            names = tuple(node.name or "" for node in model.graph if node.name in key)
+            keep |= dict.fromkeys(ternary, "ternary") | dict.fromkeys(wide, "int16")
+            names = tuple(node.name or "" for node in model.graph if node.name in key[0])
             asked = replace(self.precision, ternarize=None, weights="auto", keep=keep,
                             max_drop=None)
             apply(model, asked, Diagnostics(), self.fit, memo=self._memo)
             proto = ir.to_proto(model)
             self._choices[key] = Choice(names, splits or {}, self.price(model), proto,
-                                        self.selecting.score(proto))
+                                        self.selecting.score(proto), tuple(wide))
         return self._choices[key]
 
     def channels(self, node: str) -> int:
@@ -133,15 +142,22 @@ class Search:
 
         Where they will not even prove it of `base`: whether it holds on the selecting samples.
         """
-        if self._expected_bound(base) > limit:
+        if self.chance(base, limit) < _PROMISING:
             return self.selected(choice).value <= limit
-        return self._expected_bound(choice) <= limit
+        return self.chance(choice, limit) >= _PROMISING
 
-    def _expected_bound(self, choice: Choice) -> float:
+    def chance(self, choice: Choice, limit: float) -> float:
+        """How likely the confirming samples are to prove that `choice` loses at most `limit`.
+
+        By the selecting ones: their mean is as far from the truth as their error says, and so is
+        that of the others.
+        """
         selected = self.selected(choice)
         value = self.loss(choice) if self.measure == "accuracy" else selected.value
         ratio = len(self.selecting.expected) / len(self.confirming.expected)
-        return value + SURE * selected.error * float(np.sqrt(ratio))
+        room = limit - value - SURE * selected.error * math.sqrt(ratio)
+        error = selected.error * math.sqrt(1 + ratio)
+        return NormalDist().cdf(room / error) if error else float(room >= 0)
 
     def selected(self, choice: Choice) -> Drop:
         """The drop on the samples that select."""
