@@ -15,15 +15,14 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from tests.examples.datasets import Split
-from tests.examples.programs import compile_all
+from tests.examples.programs import Part, compile_all
 from tests.examples.tasks import TASKS, Task, Variant
 from tests.examples.training import Job, accuracy, train
 
@@ -62,25 +61,32 @@ def _train(arguments: argparse.Namespace, task: Task) -> None:
     if arguments.device == "cpu":
         torch.set_num_threads(1)
     _chosen(arguments, task)  # says what is wrong before data are read
+    for part in _parts(arguments, task):
+        _train_on(part, arguments, task)
+
+
+def _parts(arguments: argparse.Namespace, task: Task) -> Iterator[Part]:
+    """The official split; with --trial held-out training samples, once or in folds."""
     data = task.load(arguments.data)
     if not arguments.trial:
-        _train_on(data, "test", arguments, task)
-    elif not arguments.folds:
-        _train_on(data.held_out(task.held_out), "held out", arguments, task)
+        yield Part(arguments.task, "test", data)
+        return
+    name = f"{arguments.task}-trial"
+    if not arguments.folds:
+        yield Part(name, "held out", data.held_out(task.held_out))
     for fold in range(arguments.folds):
-        _train_on(data.fold(fold, arguments.folds), f"fold {fold}", arguments, task)
+        yield Part(name, f"fold {fold}", data.fold(fold, arguments.folds))
 
 
-def _train_on(data: Split, split: str, arguments: argparse.Namespace, task: Task) -> None:
-    variants = _chosen(arguments, task)
+def _train_on(part: Part, arguments: argparse.Namespace, task: Task) -> None:
+    variants, data = _chosen(arguments, task), part.data
     x, y = (a[:arguments.samples].to(arguments.device) for a in (data.x, data.y))
     x_test, y_test = (a[:arguments.test_samples].to(arguments.device)
                       for a in (data.x_test, data.y_test))
     changes = {name: getattr(arguments, name) for name in CHANGES
                if getattr(arguments, name) is not None}
     recipe = replace(task.recipe, **changes, compile=arguments.compile)
-    name = f"{arguments.task}{'-trial' if arguments.trial else ''}"
-    kept = arguments.out / f"{name}{split[4:] if arguments.folds else ''}.pt"
+    kept = part.networks(arguments.out)
     # networks of an earlier run can be started from, and taught by
     states: dict[str, Any] = torch.load(kept, map_location="cpu") if kept.exists() else {}
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
@@ -94,7 +100,7 @@ def _train_on(data: Split, split: str, arguments: argparse.Namespace, task: Task
                 model.load_state_dict(_state(states, chosen.start, seed))
             teacher = None
             if chosen.teacher is not None:
-                teacher = _known(task)[chosen.teacher].build(task.network)
+                teacher = task.known[chosen.teacher].build(task.network)
                 teacher.load_state_dict(_state(states, chosen.teacher, seed))
             jobs.append((variant, seed, Job(
                 f"{variant}-{seed}", model, x, y, chosen.augment or task.augment,
@@ -107,12 +113,12 @@ def _train_on(data: Split, split: str, arguments: argparse.Namespace, task: Task
             row = {
                 "task": arguments.task, "variant": variant, "seed": seed,
                 "epochs": job.recipe.epochs, "batch": job.recipe.batch, "rate": job.recipe.rate,
-                "decay": job.recipe.decay, "split": split,
+                "decay": job.recipe.decay, "split": part.split,
                 "accuracy": accuracy(job.model, x_test, y_test),
                 "train_accuracy": accuracy(job.model, x[:10000], y[:10000]),
                 "seconds_of_all": round(seconds, 1)}
             print(json.dumps(row), flush=True)
-            with (arguments.out / f"{name}.jsonl").open("a") as file:
+            with (arguments.out / f"{part.name}.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
         torch.save(states, kept)
 
@@ -133,12 +139,8 @@ def _state(states: dict[str, Any], variant: str, seed: int) -> Any:
     return states[f"{variant}-{seed}"]
 
 
-def _known(task: Task) -> dict[str, Variant]:
-    return {**task.trials, **task.variants}
-
-
 def _chosen(arguments: argparse.Namespace, task: Task) -> dict[str, Variant]:
-    known = _known(task)
+    known = task.known
     names = list(task.trials if arguments.trial else task.variants)
     if arguments.variants:
         names = arguments.variants.split(",")
@@ -155,10 +157,11 @@ def main() -> None:
     if arguments.step == "train":
         _train(arguments, task)
     else:
-        compile_all(
-            arguments.task, task, arguments.data, arguments.out,
-            test_samples=arguments.test_samples, post_training=arguments.post_training,
-            variants=arguments.variants.split(",") if arguments.variants else None)
+        for part in _parts(arguments, task):
+            compile_all(
+                part, task, arguments.out,
+                test_samples=arguments.test_samples, post_training=arguments.post_training,
+                variants=arguments.variants.split(",") if arguments.variants else None)
 
 
 if __name__ == "__main__":

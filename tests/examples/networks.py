@@ -134,6 +134,31 @@ class Series(nn.Module):  # type: ignore[misc, unused-ignore]
         return self.last(self.more(x).mean(2))
 
 
+class SeparableSeries(nn.Module):  # type: ignore[misc, unused-ignore]
+    """DS-CNN over time: a convolution, three depthwise-separable ones, a linear layer.
+
+    All have stride 2 and `size` channels: a thirteenth of the weights of `Series` at 16.
+    """
+
+    def __init__(
+        self, width: float = 1.0, channels: int = 1, classes: int = 2, size: int = 16,
+    ) -> None:
+        super().__init__()
+        size = round(size * width)
+        self.first = nn.Conv1d(channels, size, 7, 2, 3, bias=False)
+        self.norm = nn.Sequential(nn.BatchNorm1d(size), nn.ReLU())
+        layers: list[nn.Module] = []
+        for _ in range(3):
+            layers += [
+                nn.Conv1d(size, size, 5, 2, 2, groups=size, bias=False), nn.BatchNorm1d(size),
+                nn.ReLU(), nn.Conv1d(size, size, 1, bias=False), nn.BatchNorm1d(size), nn.ReLU()]
+        self.blocks = nn.Sequential(*layers)
+        self.last = nn.Linear(size, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.blocks(self.norm(self.first(x))).mean(2))
+
+
 class Recurrent(nn.Module):  # type: ignore[misc, unused-ignore]
     """A GRU or an LSTM over time, the mean of its outputs, a linear layer.
 

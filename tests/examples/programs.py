@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,20 @@ from tests.examples.tasks import Task
 
 CALIBRATION = 512  # training samples
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A task's data as they are split, and the `name` of the files of what is made from them."""
+
+    name: str
+    split: str
+    data: Split
+
+    def networks(self, out: Path) -> Path:
+        """Where the trained networks are: one file for each fold."""
+        fold = self.split.removeprefix("fold")
+        return out / f"{self.name}{fold if fold != self.split else ''}.pt"
 
 
 def kept(
@@ -68,30 +83,30 @@ def measured(
 
 
 def compile_all(
-    name: str, task: Task, folder: Path, out: Path, *, test_samples: int | None = None,
+    part: Part, task: Task, out: Path, *, test_samples: int | None = None,
     post_training: bool = False, variants: list[str] | None = None,
 ) -> None:
-    """For each network of out/NAME.pt a C header, and a line in out/NAME-programs.jsonl."""
+    """For each network of the part a C header, and a line in out/NAME-programs.jsonl."""
     torch.set_num_threads(1)
-    data = task.load(folder)
-    states = torch.load(out / f"{name}.pt", map_location="cpu")
-    known = {**task.trials, **task.variants}
+    states = torch.load(part.networks(out), map_location="cpu")
     for key, state in states.items():
         variant, seed = key.rsplit("-", 1)
         if variants is not None and variant not in variants:
             continue
-        model = known[variant].build(task.network)
+        chosen = task.known[variant]
+        model = chosen.build(task.network)
         model.load_state_dict(state)
         model.eval()
         modes: list[tuple[str, ...] | None] = [None]
-        if variant == "float" and post_training:
-            modes.append(known["ternary"].skip)
+        if chosen.scheme is None and post_training:
+            modes.append(task.known["ternary"].skip)
         for skip in modes:
-            row = {"task": name, "variant": variant, "seed": int(seed),
+            row = {"task": part.name, "variant": variant, "seed": int(seed), "split": part.split,
                    "ternarized": skip is not None,
                    **measured(
-                       model, data, out / f"{name}-{key}{'-after' * (skip is not None)}.h",
+                       model, part.data,
+                       out / f"{part.name}-{key}{'-after' * (skip is not None)}.h",
                        post_training=skip, test_samples=test_samples)}
             print(json.dumps(row), flush=True)
-            with (out / f"{name}-programs.jsonl").open("a") as file:
+            with (out / f"{part.name}-programs.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")

@@ -35,7 +35,9 @@ def rows(folder: Path) -> list[list[str]]:
     for path in sorted(folder.glob("*-programs.jsonl")):
         # a network that was compiled again, or trained again, counts once: the last line holds
         programs = list({(row["variant"], row["ternarized"], row["seed"]): row
-                         for row in lines(path)}.values())
+                         for row in lines(path) if row["split"] == "test"}.values())
+        if not programs:  # trials, on held-out training samples
+            continue
         task = programs[0]["task"]
         trained = list({(row["variant"], row["seed"]): row
                         for row in lines(folder / f"{task}.jsonl")

@@ -64,6 +64,11 @@ class Task:
     trials: MappingProxyType[str, Variant] = field(default_factory=lambda: MappingProxyType({}))
     held_out: float = 0.1
 
+    @property
+    def known(self) -> dict[str, Variant]:
+        """The variants of the table and of trials by name."""
+        return {**self.trials, **self.variants}
+
 
 _PAIR: Final = MappingProxyType({"float": Variant(), "ternary": Variant("twn")})
 # networks whose first layer is the recurrent one
@@ -113,8 +118,23 @@ def _series(
 
 def _exercises(part: int) -> Task:
     return _series(
-        partial(datasets.exercises, part=part), 3, 4, partial(augment.distort, rotate=0.1),
-        more=1, batch=64, average=0.99)
+        partial(datasets.exercises, part=part), 3, 4, _TURNED, more=1, batch=64, average=0.99)
+
+
+def _small(
+    load: Callable[[Path], datasets.Split], channels: int, classes: int, change: Augment,
+    recipe: Recipe, size: int, others: tuple[int, ...],
+) -> Task:
+    """A network of `size` channels, so small that ternarizing it after training costs."""
+    network = partial(networks.SeparableSeries, channels=channels, classes=classes)
+    trials: dict[str, Variant] = {}
+    for other in others:
+        made = partial(network, size=other)
+        trials[f"float-of-{other}"] = Variant(network=made)
+        trials[f"ternary-of-{other}"] = Variant("twn", network=made)
+        trials[f"tuned-of-{other}"] = Variant("twn", start=f"float-of-{other}", network=made)
+    return Task(
+        load, partial(network, size=size), change, recipe, _TUNED, MappingProxyType(trials), 0.25)
 
 
 def _cells(
@@ -142,6 +162,7 @@ _MOTIONS: Final = partial(datasets.series, name="BasicMotions")
 _BEATS: Final = partial(datasets.series, name="ECGFiveDays")
 _WANDER: Final = partial(
     augment.distort, shift=8, warp=3, wander=0.3, noise=0.1, scale=0.2)
+_TURNED: Final = partial(augment.distort, rotate=0.1)
 _speaker: Final = partial(datasets.fsdd, speaker=5)
 
 TASKS: Final = MappingProxyType({
@@ -213,6 +234,9 @@ TASKS: Final = MappingProxyType({
     "exercises": _exercises(0),
     # for more test samples: the other fourths of the recordings
     **{f"exercises-{part}": _exercises(part) for part in (1, 2, 3)},
+    "exercises-small": _small(
+        datasets.exercises, 3, 4, _TURNED, Recipe(epochs=200, batch=64, rate=3e-3, average=0.99),
+        size=16, others=(12, 24)),
     "basicmotions": _series(_MOTIONS, 6, 4),
     "basicmotions-lstm": Task(
         _MOTIONS, partial(_LSTM, inputs=6, classes=4, front=((32, 7, 2),)),
