@@ -56,7 +56,8 @@ CPI: Final[Mapping[str, float]] = MappingProxyType({
     "xtensa-lx6": 1.3, "xtensa-lx7": 1.2, "rv32imc": 1.2, "rv32imac": 1.2, "rv32imafc": 1.2,
 })
 XTENSA: Final[Mapping[str, float]] = MappingProxyType({
-    "dense_i8_t2_lut": 1.08, "dense_i8_t2_lut5": 0.86, "conv2d_i8_t2_lut": 3.55,
+    "dense_i8_t2_lut": 1.08, "dense_i8_t2_lut5": 0.86, "dense_i8_t2_lut_short": 1.05,
+    "conv2d_i8_t2_lut": 3.55,
     "conv2d_i8_t2_taps": 3.22, "conv2d_i8_t2_lists": 4.3,
     "conv2d_i8_blocked": 1.87, "dense_i8_blocked": 1.76, "conv2d_i8_depthwise": 2.21,
     "lstm_i8_t2_lut": 1.60, "gru_i8_t2_lut": 1.64, "rnn_i8_t2_lut": 1.55, "lstm_i8": 1.60,
@@ -186,6 +187,7 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "dense_i8_t2": Cost(_M, 9.33, 9.33),
     "dense_i8_t2_lut5": Cost(_M, 1.2, 1.2),
     "dense_i8_t2_lut": Cost(_M, 1.3, 1.3),
+    "dense_i8_t2_lut_short": Cost(_M, 1.3, 1.3),
     "dense_i16": Cost(_M, 5.19, 5.19),
     "dense_i16.t2": Cost(_M, 9.46, 9.46),  # with ternary weights
     "dense_i8f": Cost(_M, 7.17, 7.17, measured=False),

@@ -432,6 +432,11 @@ OPCODES: tuple[Opcode, ...] = (
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_DENSE} slab:u {_REQUANT}"),
            "as dense_i8_t2_lut; w [out/slab][tile][slab][8]: a byte selects a sum of 5 "
            "activations"),
+    Opcode(0xB4, "dense_i8_t2_lut_short",
+           _operands(f"x:i w:c k:c y:o scratch:s {_DENSE} block:u slab:u c_shift:u {_REQUANT}"),
+           "as dense_i8_t2_lut; k int16 [out][2]: m = k[o][0] as uint16, e = m & 3, c = k[o][1];"
+           " y = clamp((acc*m + (c << c_shift)) >> (shift + e), lo, hi), c_shift 4 to 16, shift 1"
+           " to 28"),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

@@ -18,6 +18,7 @@ from ternc.quantize.requantization import (
     requantize,
     requantize_constants,
 )
+from ternc.quantize.short_constants import ShortConstants, short_constants
 from ternc.quantize.ternary import SCHEMES, TernaryWeights, ternarize
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ChannelWeights",
     "Requantization",
     "RequantizationError",
+    "ShortConstants",
     "TernaryWeights",
     "affine_parameters",
     "dequantize",
@@ -35,6 +37,7 @@ __all__ = [
     "quantize_weights",
     "requantize",
     "requantize_constants",
+    "short_constants",
     "ternarize",
     "unpack_ternary",
     "unpack_trits",

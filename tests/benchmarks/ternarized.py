@@ -2,12 +2,9 @@
 
     python -m tests.benchmarks.ternarized [size|default|speed ...]
 
-The float models of MLPerf Tiny from ../shared/models, calibrated on noise and made ternary;
-keyword spotting and ResNet8 keep their first and last layer int8. Speed and memory depend on the
-data in one way: channels that the ranges leave constant are taken out. These are 47 channels of
-the autoencoder, but 13 in the range of its own int8 model's input (-79 to 14, which is no noise),
-where its flash is 85,357 B. The outputs of the emulated program are compared with the host's,
-byte for byte.
+The float models of MLPerf Tiny from ../shared/models, calibrated on inputs as they see them
+(realistic.py) and made ternary; keyword spotting and ResNet8 keep their first and last layer int8.
+The outputs of the emulated program are compared with the host's, byte for byte.
 
 Flash is counted as theirs was: all code and constants that were linked (what the program needs of
 libgcc and libc among them), the start-up code and harness of the emulated program included, and
@@ -18,35 +15,31 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-import onnx
-
 from ternc import compiler
 from ternc.compiled import CompiledModel
 from ternc.emulation import program, toolchain
 from tests.benchmarks import emulate
+from tests.benchmarks.realistic import samples
 from tests.shared_models import MODELS
 
-# File, whether the ends stay int8, and esp-tflite-micro's instructions, arena and flash (peers).
+_SAMPLES = 16
+# Model, whether the ends stay int8, and esp-tflite-micro's instructions, arena and flash (peers).
 CASES = {
     "keyword spotting": (
-        "mlperf_tiny_kws_ref_model_float32.onnx",
+        "mlperf_tiny_kws_ref_model_float32",
         True,
         25_825_408,
         22_780,
         145_778,
     ),
-    "ResNet8": ("mlperf_tiny_pretrainedResnet.onnx", True, 96_412_505, 54_364, 186_534),
-    "anomaly detection": ("mlperf_tiny_ad01_fp32.onnx", False, 2_454_270, 2_380, 320_736),
+    "ResNet8": ("mlperf_tiny_pretrainedResnet", True, 96_412_505, 54_364, 186_534),
+    "anomaly detection": ("mlperf_tiny_ad01_fp32", False, 2_454_270, 2_380, 320_736),
 }
 
 
-def compiled_case(file: str, ends_int8: bool, optimize: str) -> CompiledModel:
+def compiled_case(model: str, ends_int8: bool, optimize: str) -> CompiledModel:
     """The model, calibrated and ternary."""
-    path = MODELS / file
-    dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim[1:]
-    generator = np.random.default_rng(0)
-    data = generator.normal(0, 1, (16, *(d.dim_value for d in dims))).astype(np.float32)
+    path, data = MODELS / f"{model}.onnx", samples(model, _SAMPLES)
     keep = {}
     if ends_int8:
         plain = compiler.compile(path, "esp32c3", calibration_data=data, check_fit=False)
@@ -71,9 +64,9 @@ def main(arguments: list[str]) -> int:
         return 2
     print("| model | -O | instructions | of theirs | arena B | of theirs | flash B | of theirs |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, (file, ends, instructions, arena, flash) in CASES.items():
+    for name, (model, ends, instructions, arena, flash) in CASES.items():
         for optimize in arguments or ["size", "default", "speed"]:
-            compiled = compiled_case(file, ends, optimize)
+            compiled = compiled_case(model, ends, optimize)
             found = emulate.run(compiled)
             bytes_ = flash_bytes(compiled)
             print(f"| {name} | {optimize} | {found.instructions:,} | "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -26,6 +26,7 @@ from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.lower.layout import Layout
 from ternc.backends.esp32.lower.nodes import required_input
 from ternc.backends.esp32.lower.residual import Residual, following_residual
+from ternc.backends.esp32.lower.short_form import constant_operands, short_form
 from ternc.backends.esp32.lower.wide import BOUND, is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
 from ternc.quantize import Requantization, pack_ternary, requantize_constants
@@ -205,7 +206,8 @@ def _layer_name(layer: Layer) -> str:
     return layer.node.name or layer.node.op_type
 
 
-def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool, spare: bool) -> Choice | None:
+def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool, spare: bool,
+                 linked: Collection[str]) -> Choice | None:
     """The fast form that the cost model prefers, or None for the plain kernel."""
     codes, zero = layer.weights.codes, layer.weights.zero
     assert codes is not None
@@ -213,8 +215,7 @@ def _fast_kernel(ctx: Lowering, layer: Layer, residual: bool, spare: bool) -> Ch
     if zero.any():
         return None
     return choose(layer.kernel, codes, layer.weights.is_ternary, layer.numbers, layer.macs,
-                  ctx.room(_layer_name(layer)), residual, spare,
-                  {item.opcode.name for item in ctx.program.instructions})
+                  ctx.room(_layer_name(layer)), residual, spare, linked)
 
 
 def _has_spare(constants: Requantization, bound: IntArray) -> bool:
@@ -231,14 +232,19 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
     sums, bound = _code_sums(layer)
     multiplier = x.scale * scale / q.scale
     bias = layer.bias / q.scale + q.zero - x.zero * sums * multiplier
-    constants = requantize_constants(multiplier, bias, bound)
+    short = None
+    if layer.kernel == "dense" and layer.weights.is_ternary:
+        short = short_form(_centred(layer), multiplier, bias, q.lo, q.hi)
+    constants = (requantize_constants(multiplier, bias, bound) if short is None
+                 else short.long())
+    linked = {item.opcode.name for item in ctx.program.instructions}
     name = _weight_name(layer.node)
     padding = {"x_zero": x.zero} if layer.kernel == "conv2d" else {}
     epilogue = layer.epilogue
     residual = None
     if not (layer.weights.is_ternary and ctx.room(_layer_name(layer)).generates):
         residual = following_residual(ctx, epilogue.value, q, layer.output_layout)
-    choice = _fast_kernel(ctx, layer, residual is not None, _has_spare(constants, bound))
+    choice = _fast_kernel(ctx, layer, residual is not None, _has_spare(constants, bound), linked)
     if choice is None or choice.name not in ADDING:
         residual = None
     if residual is not None:
@@ -260,18 +266,17 @@ def _emit_integer(ctx: Lowering, layer: Layer, x: Scaled) -> None:
             specific.update(_residual_operands(residual))
     source = ctx.relayout(x.buffer, layer.x_layout, layer.node)
     numbers = layer.numbers if kernel.startswith(layer.kernel) else {}  # or bring its own
+    other, requantization = constant_operands(ctx, name, choice, short, constants, linked)
     ctx.emit(
-        kernel,
+        other or kernel,
         layer.node,
         Work(layer.macs, _nonzeros(layer), layer.weights.codes,
              None if choice is None else _instructions(choice, residual, layer)),
         x=source.tensor,
         y=output.tensor,
-        m=ctx.data(f"{name}:m", constants.m, DType.I32),
-        c=ctx.data(f"{name}:c", constants.c, DType.I32),
-        shift=int(constants.shift),
         lo=q.lo,
         hi=q.hi,
+        **requantization,
         **{**numbers, **padding, **specific},  # a fast form may turn the geometry
     )
     ctx.bind(epilogue.value, output)

@@ -1,0 +1,115 @@
+"""Dense layers with short requantization constants give the plain kernel's bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS, Kind
+from ternc.backends.esp32.lower import kernel_layouts as layouts
+from ternc.quantize import ShortConstants
+from tests.runtime.harness import Array, Call, Number, Refused, assert_sizes_checked, call
+from tests.runtime.test_fast_kernels import CASES, FILLS, SEEDS, dense_case, garbage
+
+NAME = "dense_i8_t2_lut_short"
+Tensors = dict[str, Array | None]
+Numbers = dict[str, Number]
+
+
+def constants(rng: np.random.Generator, inputs: int, outputs: int) -> ShortConstants:
+    """Any whose sums fit 32 bits, extreme ones among them."""
+    most = min(2**16 - 1, 2**30 // (128 * inputs))
+    m = rng.integers(0, most + 1, outputs)
+    m[:4] = np.minimum([65535, 65534, 65533, 3][:outputs], most)
+    c_shift, shift = int(rng.integers(4, 17)), int(rng.integers(1, 29))
+    reach = 2**30
+    if rng.random() < 0.7:  # such that few outputs saturate
+        shift = int(np.clip(np.log2(74 * np.sqrt(inputs) * np.median(m) + 1) - 7, 1, 28))
+        reach = min(2**30, 64 << shift)
+    edge = max(1, min(2**15, reach >> c_shift))
+    c = rng.integers(-edge, edge, outputs)
+    c[:2] = [-edge, edge - 1][:outputs]
+    return ShortConstants(m, c, c_shift, shift, 0.0)
+
+
+def case(
+    rows: int, inputs: int, outputs: int, block: int, seed: int, fill: int | None
+) -> tuple[Tensors, Numbers, Tensors, Numbers]:
+    """Operands of the plain instruction, and of the short form."""
+    layer, tensors, numbers = dense_case(rows, inputs, outputs, seed, fill)
+    found = constants(np.random.default_rng(seed + 1), inputs, outputs)
+    long = found.long()
+    plain = {**tensors, "m": long.m, "c": long.c}
+    slab = max(1, outputs * 2 // 3)
+    short = {key: array for key, array in tensors.items() if key not in "mc"} | {
+        "w": layouts.pack_dense_lut(layer.codes, block, slab), "k": found.packed,
+        "scratch": garbage(41 * block + slab)}
+    more = {**numbers, "shift": found.shift, "c_shift": found.c_shift, "block": block,
+            "slab": slab}
+    return plain, {**numbers, "shift": long.shift}, short, more
+
+
+@CASES
+@given(st.integers(1, 3), st.integers(1, 150), st.integers(1, 20), st.sampled_from([4, 8, 16]),
+       SEEDS, FILLS)  # fmt: skip
+def test_same_bytes_as_the_plain_kernel(
+    rows: int, inputs: int, outputs: int, block: int, seed: int, fill: int | None
+) -> None:
+    plain, numbers, short, more = case(rows, inputs, outputs, block, seed, fill)
+    expected = call("dense_i8_t2", plain, **numbers)["y"]
+    np.testing.assert_array_equal(call(NAME, short, **more)["y"], expected)
+
+
+@pytest.mark.parametrize("fill", [-128, 127])
+def test_long_rows_are_exact(fill: int) -> None:
+    plain, numbers, short, more = case(1, 4096, 5, 16, 3, fill)
+    expected = call("dense_i8_t2", plain, **numbers)["y"]
+    np.testing.assert_array_equal(call(NAME, short, **more)["y"], expected)
+
+
+def test_refuses() -> None:
+    _, _, short, more = case(2, 70, 5, 8, 0, None)
+    assert_sizes_checked(NAME, short, **more)
+    for change in (
+        {"block": 2}, {"slab": 0}, {"slab": 6}, {"rows": 0}, {"in_features": 2**32 - 1},
+        {"out_features": 2**31 + 5}, {"shift": 0}, {"shift": 29}, {"shift": 2**32 - 1},
+        {"c_shift": 3}, {"c_shift": 17}, {"c_shift": 2**32 - 1}, {"lo": 9, "hi": 8},
+        {"hi": 128}, {"lo": -129},
+    ):  # fmt: skip
+        assert Call(NAME, short, {**more, **change}).check() != 0, change
+    for good in ({"shift": 1}, {"shift": 28}, {"c_shift": 4}, {"c_shift": 16}):
+        assert Call(NAME, short, {**more, **good}).check() == 0, good
+    for bad in (1, 163, 164, 255):  # an odd address, and addresses behind the table
+        codes = np.asarray(short["w"]).copy()
+        codes.reshape(-1)[7] = bad
+        assert Call(NAME, {**short, "w": codes}, more).check() != 0, bad
+
+
+def test_accepted_operands_stay_inside() -> None:
+    """Arbitrary operand words, as in test_hostile_mac.py, around ones that are accepted."""
+    rng = np.random.default_rng(BY_NAME[NAME].code)
+    types = {"x": np.int8, "w": np.uint8, "k": np.int16, "y": np.int8, "scratch": np.int32}
+    accepted = 0
+    for _ in range(400):
+        tensors: Tensors = {}
+        numbers: Numbers = {"lo": -100, "hi": 100, "block": int(rng.choice([4, 8, 16]))}
+        for operand in BY_NAME[NAME].operands:
+            if operand.kind in TENSOR_KINDS:
+                dtype = np.dtype(types[operand.name])
+                size = int(rng.integers(1, 900 if operand.name == "scratch" else 90))
+                raw = rng.integers(0, 256, size * dtype.itemsize, np.uint8)
+                tensors[operand.name] = (2 * rng.integers(0, 82, size)).astype(np.uint8) if (
+                    operand.name == "w") else raw.view(dtype)
+            elif operand.name not in numbers and operand.kind is Kind.U32:
+                wild = rng.random() < 0.03
+                numbers[operand.name] = int(
+                    rng.choice([0, 2**24, 2**31, 2**32 - 1]) if wild
+                    else rng.integers(4, 17) if "shift" in operand.name else rng.integers(1, 5))
+        try:
+            call(NAME, tensors, **numbers)
+        except Refused:
+            continue
+        accepted += 1
+    assert accepted >= 40, accepted
