@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ternc.backends.esp32.in_place import in_place
 from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS
+from ternc.backends.esp32.overlap import overlap
 from ternc.backends.esp32.program import (
     DType,
     Instruction,
@@ -47,6 +48,16 @@ def program(
                    [Port(t.name, t, t.shape, 3) for t in outputs], list(items))
 
 
+def maxpool(x: Tensor, y: Tensor, kernel: int, stride: int, pad: int) -> Instruction:
+    """Maxima over a row of bytes, as many as `y` holds."""
+    values: dict[str, OperandValue] = {
+        "x": x, "y": y, "n": 1, "channels": 1, "in_h": 1, "in_w": x.nbytes, "out_h": 1,
+        "out_w": y.nbytes, "kernel_h": 1, "kernel_w": kernel, "stride_h": 1, "stride_w": stride,
+        "dilation_h": 1, "dilation_w": 1, "pad_top": 0, "pad_left": pad}
+    opcode = BY_NAME["maxpool_i8"]
+    return Instruction(opcode, tuple(values[o.name] for o in opcode.operands), "pool", "MaxPool")
+
+
 @st.composite
 def programs(draw: Callable[[Any], Any], most: int = 9) -> Program:
     """A random program: chains and branches, in place or not, with scratch and shared ports."""
@@ -63,13 +74,17 @@ def programs(draw: Callable[[Any], Any], most: int = 9) -> Program:
     items: list[Instruction] = []
     for _ in range(draw(st.integers(0, most))):
         x = draw(st.sampled_from(alive))
-        kind = draw(st.sampled_from(["sigmoid", "copy", "two copies", "binary", "scratch"]))
+        kind = draw(st.sampled_from(["sigmoid", "copy", "two copies", "binary", "scratch",
+                                     "pool", "pool"]))
         y = new(x.nbytes if kind in ("sigmoid", "binary") else draw(sizes))
         if kind == "sigmoid":
             items.append(make("sigmoid_f32", x=x, y=y))
         elif kind == "binary":
             other = draw(st.sampled_from([t for t in alive if t.nbytes == x.nbytes]))
             items.append(make("add_i8", a=x, b=other, y=y))
+        elif kind == "pool":
+            kernel, stride = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+            items.append(maxpool(x, y, kernel, stride, draw(st.integers(0, 2))))
         elif kind == "scratch":
             w = Tensor("w", DType.I8, (1,), Region.CONSTANT)
             items.append(make("dense_i8_t2_lut", x=x, w=w, m=w, c=w, y=y,
@@ -112,11 +127,14 @@ def run_symbolically(planned: Program) -> None:
         for t in reads:
             expect(t)
         allowed = {(id(a), id(b)) for a, b in in_place(item)}
+        over = overlap(item)
         for y in item.writes:
             for x in reads:
                 apart = not set(bytes_of(x)) & set(bytes_of(y))
                 assert apart or x is y or (
-                    (id(x), id(y)) in allowed and x.offset == y.offset), (x.name, y.name)
+                    (id(x), id(y)) in allowed and x.offset == y.offset) or (
+                    over is not None and (over.source, over.target) == (x, y)
+                    and over.allows(bytes_of(x).start, bytes_of(y).start)), (x.name, y.name)
             memory.update(dict.fromkeys(bytes_of(y), id(y)))
         for t in item.scratch:
             expect(t)

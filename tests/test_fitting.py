@@ -25,11 +25,11 @@ def found(**options: Any) -> list[Change]:
 
 
 def test_int8_makes_it_fit() -> None:
-    changes = found(ram=32 * 1024)
+    changes = found(ram=24 * 1024)
     assert 0 < len(changes) <= SHOWN
     (int8,) = [change for change in changes if "(int8)" in change.words]
-    compiled = ternc.compile(SHAPES, "esp32c3", calibration_data=DATA, ram=32 * 1024)
-    assert compiled.plan.arena_bytes == int8.arena_bytes <= 32 * 1024
+    compiled = ternc.compile(SHAPES, "esp32c3", calibration_data=DATA, ram=24 * 1024)
+    assert compiled.plan.arena_bytes == int8.arena_bytes <= 24 * 1024
     # Other ranges may make another table, or one less.
     assert abs(compiled.flash_bytes - int8.flash_bytes) < 1024
 
@@ -57,7 +57,7 @@ def test_size_is_the_cheapest() -> None:
 
 
 def test_a_part_that_is_enough_is_not_listed_with_more() -> None:
-    words = [change.words for change in found(ram=33_000)]
+    words = [change.words for change in found(ram=25_000)]
     int8 = "--calibration samples.npz (int8)"
     assert int8 in words
     assert not [text for text in words if int8 in text and text != int8]
@@ -92,17 +92,17 @@ def test_other_hardware() -> None:
 
 def test_the_error_says_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "m.h"
-    assert main([str(SHAPES), "-o", str(output), "--target", "esp32c3", "--ram", "32K"]) == 3
+    assert main([str(SHAPES), "-o", str(output), "--target", "esp32c3", "--ram", "24K"]) == 3
     text = capsys.readouterr().err
     assert "note: it fits with --calibration samples.npz (int8): arena " in text
     assert not output.exists()
-    again = [str(SHAPES), "-o", str(output), "--target", "esp32c3", "--ram", "32K", "-q",
+    again = [str(SHAPES), "-o", str(output), "--target", "esp32c3", "--ram", "24K", "-q",
              "--calibration", str(DATA)]
     assert main(again) == 0  # what it said is so
 
 
 def test_validate_says_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", str(SHAPES), "--target", "esp32c3", "--ram", "32K", "--samples", "2",
+    assert main(["validate", str(SHAPES), "--target", "esp32c3", "--ram", "24K", "--samples", "2",
                  "-q"]) == 3
     assert "it fits with --calibration samples.npz (int8)" in capsys.readouterr().out
 

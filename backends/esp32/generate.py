@@ -78,7 +78,8 @@ def reference_table() -> str:
             + (f":{o.kind.value}" if o.kind in TENSOR_KINDS else "")
             for o in op.operands
         )
-        shared = ", ".join(f"{a}={b}" for a, b in op.aliases)
+        shared = ", ".join([*(f"{a}={b}" for a, b in op.aliases),
+                            *([op.walk.value] if op.walk.value else [])])
         synopsis = op.synopsis.replace("|", "\\|")
         cells = (f"0x{op.code:02x}", f"`{op.name}`", str(op.revision), operands, synopsis, shared)
         lines.append(f"| {' | '.join(cells)} |")

@@ -26,6 +26,17 @@ class Kind(Enum):
     F32 = "f"
 
 
+class Walk(Enum):
+    """In which order an image is computed whose output may lie over a part of x (overlap.py).
+
+    The value says in BYTECODE.md where it may begin.
+    """
+
+    UNKNOWN = ""
+    PIXELS = "y ahead of x or behind it"  # one by one; from the last where y begins behind x
+    PAIRS = "y ahead of x"  # each two pixels read before either is written, from the first on
+
+
 TENSOR_KINDS = frozenset({Kind.IN, Kind.OUT, Kind.CONST, Kind.SCRATCH})
 NO_TENSOR = 0xFFFFFFFF  # an optional tensor operand that is absent
 
@@ -53,6 +64,7 @@ class Opcode:
     synopsis: str
     aliases: tuple[tuple[str, str], ...] = ()
     revision: int = 1
+    walk: Walk = Walk.UNKNOWN
 
     @property
     def kinds(self) -> str:
@@ -111,21 +123,25 @@ OPCODES: tuple[Opcode, ...] = (
     # = sum of w*x with padding taps reading x_zero. up_h/up_w > 1 stuff zeros between input
     # rows/columns (ConvTranspose).
     Opcode(0x01, "conv2d_f32", _operands(f"x:i w:c b:C y:o {_CONV} lo:f hi:f"),
-           "y = clamp(conv(x, w) + b), all float32"),
+           "y = clamp(conv(x, w) + b), all float32", walk=Walk.PIXELS),
     Opcode(0x02, "conv2d_f32_w8", _operands(f"x:i w:c m:c b:C y:o {_CONV} lo:f hi:f"),
-           "y = clamp(conv(x, w)*m[o] + b[o]), int8 weights, float32 activations"),
+           "y = clamp(conv(x, w)*m[o] + b[o]), int8 weights, float32 activations",
+           walk=Walk.PIXELS),
     Opcode(0x03, "conv2d_f32_t2", _operands(f"x:i w:c m:c b:C y:o {_CONV} lo:f hi:f"),
-           "y = clamp(conv(x, w)*m[o] + b[o]), ternary weights, float32 activations"),
+           "y = clamp(conv(x, w)*m[o] + b[o]), ternary weights, float32 activations",
+           walk=Walk.PIXELS),
     Opcode(0x04, "conv2d_i8",
            _operands(f"x:i w:c w_zero:C m:c c:c y:o {_CONV} x_zero:j {_REQUANT}"),
-           "y = requant(conv(x, w - w_zero[o])), int8"),
+           "y = requant(conv(x, w - w_zero[o])), int8", walk=Walk.PIXELS),
     Opcode(0x05, "conv2d_i8_t2", _operands(f"x:i w:c m:c c:c y:o {_CONV} x_zero:j {_REQUANT}"),
-           "y = requant(conv(x, w)), ternary weights, int8 activations"),
+           "y = requant(conv(x, w)), ternary weights, int8 activations", walk=Walk.PIXELS),
     Opcode(0x06, "conv2d_i8f",
            _operands(f"x:i w:c w_zero:C m:c b:c y:o {_CONV} x_zero:j lo:f hi:f"),
-           "y = clamp(float(conv(x, w - w_zero[o]))*m[o] + b[o]), int8 in, float32 out"),
+           "y = clamp(float(conv(x, w - w_zero[o]))*m[o] + b[o]), int8 in, float32 out",
+           walk=Walk.PIXELS),
     Opcode(0x07, "conv2d_i8f_t2", _operands(f"x:i w:c m:c b:c y:o {_CONV} x_zero:j lo:f hi:f"),
-           "y = clamp(float(conv(x, w))*m[o] + b[o]), ternary weights, int8 in, float32 out"),
+           "y = clamp(float(conv(x, w))*m[o] + b[o]), ternary weights, int8 in, float32 out",
+           walk=Walk.PIXELS),
     Opcode(0x08, "dense_f32", _operands(f"x:i w:c b:C y:o {_DENSE} lo:f hi:f"),
            "y = clamp(x w^T + b), all float32"),
     Opcode(0x09, "dense_f32_w8", _operands(f"x:i w:c m:c b:C y:o {_DENSE} lo:f hi:f"),
@@ -203,18 +219,19 @@ OPCODES: tuple[Opcode, ...] = (
     # Reductions and windows. Images NHWC.
     Opcode(0x38, "maxpool_f32", _operands(f"x:i y:o {_POOL}"),
            "maximum over the window, padding never wins; of an empty window the lowest finite "
-           "number"),
+           "number", walk=Walk.PIXELS),
     Opcode(0x39, "maxpool_i8", _operands(f"x:i y:o {_POOL}"),
            "maximum over the window, padding never wins; of an empty window the lowest finite "
-           "number"),
+           "number", walk=Walk.PIXELS),
     Opcode(0x3A, "avgpool_f32",
            _operands(f"x:i y:o {_POOL} pad_bottom:j pad_right:j include_pad:u"),
-           "mean over the window; include_pad counts padding within the padded image; empty: 0"),
+           "mean over the window; include_pad counts padding within the padded image; empty: 0",
+           walk=Walk.PIXELS),
     Opcode(0x3B, "avgpool_i8",
            _operands(f"x:i m:c y:o {_POOL} pad_bottom:j pad_right:j include_pad:u x_zero:j "
                      f"m_count:u c:j {_REQUANT}"),
            "y = requant(sum(x - x_zero)) with multiplier m[m_count == 1 ? 0 : divisor - 1], "
-           "scalar c"),
+           "scalar c", walk=Walk.PIXELS),
     Opcode(0x3C, "softmax_f32", _operands(f"x:i y:o {_AXIS} log:u"),
            "softmax (log: log-softmax) over the middle axis", aliases=(("x", "y"),)),
     Opcode(0x3D, "softmax_i8", _operands(f"x:i table:c y:o {_AXIS} multiplier:u zero:j lo:j hi:j"),
@@ -322,7 +339,7 @@ OPCODES: tuple[Opcode, ...] = (
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT} {_RESIDUAL}"),
            "y = requant(conv(x, w)), int8, groups 1, up 1; w [ceil(out/4)][tap][in][4]; with a"
            " residual r then y = clamp((y*y_m + r*r_m + sum_c) >> sum_shift, sum_lo, sum_hi)",
-           aliases=(("x", "y"), ("r", "y"))),  # x: pointwise only
+           aliases=(("x", "y"), ("r", "y")), walk=Walk.PAIRS),  # x: pointwise only
     Opcode(0xA8, "conv2d_i8_tiles",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT} {_RESIDUAL}"),
            "y = requant(conv(x, w)), int8, kernel 3x3, stride 1, dilation 1, groups 1, up 1, in_c "
@@ -342,9 +359,9 @@ OPCODES: tuple[Opcode, ...] = (
     # int16 activations with zero point 0; y is int16, or int8 where an int8 layer reads it. Sums
     # are exact in 64 bits, and the compiler proves |acc*m| < 2^62.
     Opcode(0x90, "conv2d_i16", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_CONV} {_REQUANT}"),
-           "y = requant(conv(x, w - w_zero[o])), int8 weights, int16 x"),
+           "y = requant(conv(x, w - w_zero[o])), int8 weights, int16 x", walk=Walk.PIXELS),
     Opcode(0x91, "conv2d_i16_t2", _operands(f"x:i w:c m:c c:c y:o {_CONV} {_REQUANT}"),
-           "y = requant(conv(x, w)), ternary weights, int16 x"),
+           "y = requant(conv(x, w)), ternary weights, int16 x", walk=Walk.PIXELS),
     Opcode(0x92, "dense_i16", _operands(f"x:i w:c w_zero:C m:c c:c y:o {_DENSE} {_REQUANT}"),
            "y = requant(x (w - w_zero[o])^T), int16 x; w int8, or t2 when it is uint8"),
     Opcode(0x93, "matmul_i16", _operands(f"a:i b:i y:o {_MATMUL} m:j c:j {_REQUANT}"),
@@ -366,7 +383,8 @@ OPCODES: tuple[Opcode, ...] = (
            "rounding) between nodes[first + ((u & 1023) >> step)] and the next, which have 4 "
            "fraction bits", aliases=(("x", "y"),)),
     Opcode(0x99, "maxpool_i16", _operands(f"x:i y:o {_POOL}"),
-           "maximum over the window, padding never wins; of an empty window the lowest number"),
+           "maximum over the window, padding never wins; of an empty window the lowest number",
+           walk=Walk.PIXELS),
     Opcode(0x9A, "convert_i16", _operands("x:i y:o count:u scale:f lo:j hi:j"),
            "x float32: y = clamp(round_half_even(x / scale), lo, hi), int16, NaN gives 0; or x "
            "int16: y = x*scale, float32"),
@@ -374,7 +392,7 @@ OPCODES: tuple[Opcode, ...] = (
            _operands(f"x:i m:c y:o {_POOL} pad_bottom:j pad_right:j include_pad:u m_count:u c:j "
                      f"{_REQUANT}"),
            "y = requant(sum(x)) with multiplier m[m_count == 1 ? 0 : divisor - 1], scalar c; at "
-           "most 2^16 taps"),
+           "most 2^16 taps", walk=Walk.PIXELS),
     Opcode(0x9C, "softmax_i16",
            _operands(f"x:i table:c y:o {_AXIS} multiplier:u zero:j lo:j hi:j"),
            "d = max - x; t = (table[d >> 8] * table[256 + (d & 255)]) >> 32 (uint32);"

@@ -1,8 +1,9 @@
 """Static memory: offsets of all activations in one arena, found by several heuristics and search.
 
 Tensors whose lives do not overlap share bytes; an output takes its input's place where the
-instruction allows it and the input dies there. The lower bound, for the order and in-place
-choices made, is the largest sum of live bytes over the steps; a plan that reaches it is optimal.
+instruction allows it and the input dies there, or else lies over what of it is no longer needed.
+The lower bound, for the order and in-place choices made, is the largest sum of live bytes over the
+steps; a plan that reaches it is optimal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from math import inf
 
 from ternc.backends.esp32.in_place import in_place
+from ternc.backends.esp32.overlap import Overlap, overlap
 from ternc.backends.esp32.program import Program, Region, Tensor
 from ternc.backends.esp32.schedule import activations, best_order, peak_of
 
@@ -24,12 +26,17 @@ _EXHAUSTIVE = 7
 
 @dataclass(eq=False, slots=True)
 class Block:
-    """Tensors that share one place: alive from step `first` to step `last`, both included."""
+    """Tensors that share one place: alive from step `first` to step `last`, both included.
+
+    At step `first` it may lie over `source`, of which that is the last, as `over` says.
+    """
 
     tensors: list[Tensor]
     first: int
     last: int
     offset: int = 0
+    source: Block | None = None
+    over: Overlap | None = None
 
     @property
     def size(self) -> int:
@@ -40,6 +47,10 @@ class Block:
     def alignment(self) -> int:
         """Bytes that the offset is a multiple of."""
         return max(tensor.alignment for tensor in self.tensors)
+
+    def size_at(self, step: int) -> int:
+        """Bytes at a step, without those that it shares with its source."""
+        return self.size - (self.over.saved if self.over is not None and step == self.first else 0)
 
     def overlaps(self, other: Block) -> bool:
         """Whether both are alive at some step."""
@@ -81,13 +92,13 @@ def plan_memory(program: Program, *, reorder: bool = True) -> MemoryPlan:
             tensor.offset = tensor.base.offset + tensor.start
     state = _place_state(program)
     program.region_bytes = {Region.SCRATCH: size, Region.STATE: state, Region.SLOW: 0}
-    live = sorted((b for b in blocks if b.first <= step <= b.last), key=lambda b: -b.size)
+    live = sorted((b for b in blocks if b.first <= step <= b.last), key=lambda b: -b.size_at(step))
     return MemoryPlan(
         size + state,
         bound + state,
         given_peak + state,
         step,
-        tuple((" = ".join(t.name for t in b.tensors), b.size) for b in live),
+        tuple((" = ".join(t.name for t in b.tensors), b.size_at(step)) for b in live),
         tuple(blocks),
         strategy,
     )
@@ -129,6 +140,14 @@ def _blocks(program: Program) -> list[Block]:
                 for tensor in after.tensors:
                     blocks[id(tensor)] = before
                 break
+    for step, item in enumerate(program.instructions):
+        over = overlap(item)
+        if over is None:
+            continue
+        before, after = blocks[id(over.source)], blocks[id(over.target)]
+        sizes = over.source.nbytes, over.target.nbytes
+        if before.last == step == after.first and sizes == (before.size, after.size):
+            after.source, after.over = before, over
     return list(dict.fromkeys(blocks.values()))
 
 
@@ -137,9 +156,18 @@ def _lower_bound(blocks: Sequence[Block], count: int) -> tuple[int, int]:
     sums = dict.fromkeys(range(-1, count + 1), 0)
     for block in blocks:
         for step in range(block.first, block.last + 1):
-            sums[step] += block.size
+            sums[step] += block.size_at(step)
     step = max(sums, key=lambda s: (sums[s], -s))
     return sums[step], step
+
+
+def _forbidden(block: Block, other: Block) -> tuple[int, int]:
+    """How far before `other` the block has to begin at least, or how far behind its beginning."""
+    if block.source is other and block.over is not None:
+        return block.over.ahead, block.over.behind
+    if other.source is block and other.over is not None:
+        return other.over.behind, other.over.ahead
+    return block.size, other.size
 
 
 class _Placer:
@@ -149,7 +177,8 @@ class _Placer:
         self.blocks = blocks
         self.sizes = [block.size for block in blocks]
         self.alignments = [block.alignment for block in blocks]
-        self.rivals = [[k for k, other in enumerate(blocks) if k != i and block.overlaps(other)]
+        self.rivals = [[(k, *_forbidden(block, other)) for k, other in enumerate(blocks)
+                        if k != i and block.overlaps(other)]
                        for i, block in enumerate(blocks)]
         self.offsets = [0] * len(blocks)
 
@@ -159,13 +188,14 @@ class _Placer:
         end = 0
         for i in order:
             size, alignment = sizes[i], self.alignments[i]
-            taken = [(offsets[k], sizes[k]) for k in self.rivals[i] if offsets[k] >= 0]
+            taken = [(offsets[k] - before, offsets[k] + after)
+                     for k, before, after in self.rivals[i] if offsets[k] >= 0]
             taken.sort()
             position = 0
-            for start, length in taken:
-                if position + size <= start:
+            for last, first in taken:  # free up to one, and from the other on
+                if position <= last:
                     break
-                position = max(position, -(-(start + length) // alignment) * alignment)
+                position = max(position, -(-first // alignment) * alignment)
             offsets[i] = position
             end = max(end, position + size)
             if end > limit:

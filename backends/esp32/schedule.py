@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ternc.backends.esp32.in_place import in_place
+from ternc.backends.esp32.overlap import Overlap, overlap
 from ternc.backends.esp32.program import Instruction, Program, Region, Tensor
 
 _BEAM = 400  # states kept per step; below this the search is exhaustive
@@ -38,6 +39,7 @@ class _Problem:
     written: list[list[int]]
     scratch: list[int]
     pairs: list[list[tuple[int, int]]]
+    over: list[Overlap | None]
     kept: frozenset[int]  # outputs
     given: frozenset[int]  # inputs
 
@@ -68,6 +70,7 @@ def _problem(program: Program) -> _Problem:
         before, after, readers, sizes, [[id(t) for t in _roots(item.writes)] for item in items],
         [sum(t.nbytes for t in item.scratch) for item in items],
         [[(id(a), id(b)) for a, b in in_place(item)] for item in items],
+        [overlap(item) for item in items],
         frozenset(id(p.tensor) for p in program.outputs),
         frozenset(id(p.tensor) for p in program.inputs),
     )
@@ -95,13 +98,19 @@ def _step(problem: _Problem, live: dict[int, int], i: int, done: int) -> int:
     """Bytes alive while instruction `i` runs; updates `live` to what stays alive after it."""
     new = [t for t in dict.fromkeys(problem.written[i]) if t not in live and t in problem.sizes]
     total = sum(live.values()) + problem.scratch[i] + sum(problem.sizes[t] for t in new)
-    free = set(new)
-    for source, target in problem.pairs[i]:
+
+    def becomes(source: int, target: int) -> bool:
+        """Whether the last that is done with a tensor is to make another one of it."""
         dies = source not in problem.kept and not problem.readers.get(source, 0) & ~done
-        if dies and target in free and source in live:
-            total -= problem.sizes[target]
-            free.discard(target)
-            break
+        return dies and target in new and source in live
+
+    over = problem.over[i]
+    replaced = next((b for a, b in problem.pairs[i] if becomes(a, b)), None)
+    if replaced is not None:
+        total -= problem.sizes[replaced]
+    if over is not None and id(over.target) != replaced and becomes(
+            id(over.source), id(over.target)):
+        total -= over.saved
     for t in new:
         live[t] = problem.sizes[t]
     for t in list(live):

@@ -31,6 +31,12 @@ static inline int ternc_is_requant(uint32_t shift, int32_t lo, int32_t hi) {
   return shift <= TERNC_MAX_SHIFT && ternc_is_i8_range(lo, hi);
 }
 
+/* Whether rows are computed from the last to the first: where y begins behind x, it may lie over
+ * what of x only earlier rows read (BYTECODE.md, places of outputs). */
+static inline int ternc_backwards(const void *x, const void *y) {
+  return (uintptr_t)y > (uintptr_t)x;
+}
+
 /* ternc_expect for a tensor that may be absent. */
 static inline ternc_status ternc_expect_optional(const ternc_op *op, uint32_t tensor,
                                                  uint32_t dtype, uint64_t count) {

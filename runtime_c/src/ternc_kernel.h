@@ -3,7 +3,8 @@
  * A kernel has three functions: `check` runs once, at load, and must refuse every operand that
  * would make `run` touch memory outside the operands' tensors; `rows` says into how many
  * independent rows the work divides (NULL: it does not); `run` computes rows [begin, end). The
- * result must not depend on how the rows are divided. */
+ * result must not depend on how the rows are divided, unless an output lies over a part of an input
+ * (BYTECODE.md): then there is one range, of all rows. */
 #ifndef TERNC_KERNEL_H
 #define TERNC_KERNEL_H
 

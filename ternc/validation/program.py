@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ternc.backends.esp32.decode import InvalidBlob, decode
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.in_place import in_place
+from ternc.backends.esp32.overlap import Overlap, overlap
 from ternc.backends.esp32.program import Program, Region, Tensor
 from ternc.validation.checks import Check, Verdict
 
@@ -56,12 +57,15 @@ def _plan(compiled: CompiledModel) -> Check:
     allowed = {(id(source), id(target), step)
                for step, item in enumerate(compiled.program.instructions)
                for source, target in in_place(item)}
+    partly = {(id(over.source), id(over.target), step): over
+              for step, item in enumerate(compiled.program.instructions)
+              if (over := overlap(item)) is not None}
     ordered = sorted(lives, key=lambda life: life.start)
     for i, one in enumerate(ordered):
         for other in ordered[i + 1:]:
             if other.start >= one.end:
                 break
-            if not _apart(one, other, allowed):
+            if not _apart(one, other, allowed, partly):
                 problems.append(
                     f"{one.tensor.name} (bytes {one.start} to {one.end}, steps {one.first} to "
                     f"{one.last}) and {other.tensor.name} (bytes {other.start} to {other.end}, "
@@ -73,13 +77,20 @@ def _plan(compiled: CompiledModel) -> Check:
                  f"{len(lives)} tensors, none over another that is alive", 0.0, 0.0)
 
 
-def _apart(one: _Life, other: _Life, allowed: set[tuple[int, int, int]]) -> bool:
-    """Whether both may share bytes: at different times, or one becoming the other in place."""
+def _apart(one: _Life, other: _Life, allowed: set[tuple[int, int, int]],
+           partly: dict[tuple[int, int, int], Overlap]) -> bool:
+    """Whether both may share bytes: at different times, or one becoming the other.
+
+    That is in its place, or as far from it as the kernel needs.
+    """
     if one.last < other.first or other.last < one.first:
         return True
     before, after = (one, other) if one.first < other.first else (other, one)
-    return (before.last == after.first and before.start == after.start
-            and (id(before.tensor), id(after.tensor), after.first) in allowed)
+    pair = id(before.tensor), id(after.tensor), after.first
+    over = partly.get(pair)
+    return before.last == after.first and (
+        (before.start == after.start and pair in allowed)
+        or (over is not None and over.allows(before.start, after.start)))
 
 
 def _lives(program: Program, blob: bytes) -> Iterator[_Life]:

@@ -122,8 +122,8 @@ def test_the_image_is_never_whole(integers: bool, room: int) -> None:
     split, smaller, more, _ = answer(case, 4, 0)
     assert split == whole
     assert more == count + 6
-    image = 16 * 16 * 16 * (1 if integers else 4)
-    assert smaller <= arena - image // 2
+    band = 16 * 16 * 16 // 4
+    assert smaller == (16 * 16 * 4 + 8 * 15 * 16 + band) * (1 if integers else 4) < arena
 
 
 @pytest.mark.parametrize("change", [

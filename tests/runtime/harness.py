@@ -128,9 +128,11 @@ class Call:
         self, name: str, tensors: Tensors, numbers: Mapping[str, Number],
         alias: Mapping[str, str] | None = None, shrink: Mapping[str, int] | None = None,
         misalign: str | None = None, form: str | None = None,
+        over: Mapping[str, tuple[str, int]] | None = None,
     ) -> None:
         """`alias` puts an output where an input is; `shrink` takes bytes off a record's size;
-        `misalign` moves that tensor by one byte; `form` is one of the kernel's forms."""
+        `misalign` moves that tensor by one byte; `form` is one of the kernel's forms; `over` puts
+        an output so many bytes behind an input's first byte."""
         opcode = BY_NAME[name]
         given = set(tensors) | set(numbers)
         expected = {operand.name for operand in opcode.operands}
@@ -153,11 +155,17 @@ class Call:
             array = np.ascontiguousarray(array)
             region = _CONSTANTS if operand.kind is Kind.CONST else _SCRATCH
             source = (alias or {}).get(operand.name)
-            if source is not None:
+            if operand.name in (over or {}):
+                base, distance = (over or {})[operand.name]
+                offset = self.places[base].offset + distance
+                sizes[region] = max(sizes[region], offset + array.nbytes)
+            elif source is not None:
                 offset = self.places[source].offset
             else:
                 offset = -(-(sizes[region] + _GAP) // array.itemsize) * array.itemsize
                 offset += operand.name == misalign
+                ahead = (-d for base, d in (over or {}).values() if base == operand.name)
+                offset += -(-max(0, *ahead, 0) // _GAP) * _GAP
                 sizes[region] = offset + array.nbytes
             self.places[operand.name] = _Place(region, offset, array)
             words.append(struct.pack("<I", len(records) // 12))
@@ -170,7 +178,7 @@ class Call:
         self.constants = _aligned(sizes[_CONSTANTS] + _GAP)
         self.outputs = {o.name for o in opcode.operands if o.kind is Kind.OUT} & set(self.places)
         self.scratches = {o.name for o in opcode.operands if o.kind is Kind.SCRATCH}
-        self.alias = dict(alias or {})
+        self.alias = {*(alias or {}), *(over or {})}
 
     def _common(self) -> tuple[object, ...]:
         return (

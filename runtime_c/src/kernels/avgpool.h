@@ -50,16 +50,16 @@ TERNC_OUTER static void AVGPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint
   const int32_t *m = (const int32_t *)ternc_data(op, args->m);
   const size_t right = (size_t)p->dilation_w * p->channels;
   const size_t down = (size_t)p->dilation_h * p->in_w * p->channels;
-#if AVGPOOL_BITS == 8
-  int8_t *y = (int8_t *)ternc_data(op, args->y) + (size_t)begin * p->channels;
-  for (; begin < end; begin++, y += p->channels) {
-#else
   void *y = ternc_data(op, args->y);
+  const int backwards = ternc_backwards(x, y);
+#if AVGPOOL_BITS == 16
   const int narrow = ternc_is_narrow(op, args->y);
-  for (; begin < end; begin++) {
 #endif
+  while (begin < end) {
+    const uint32_t row = backwards ? --end : begin++;
+    const size_t to = (size_t)row * p->channels;
     ternc_span h, w;
-    const uint32_t image = ternc_pool_taps(p, begin, &h, &w);
+    const uint32_t image = ternc_pool_taps(p, row, &h, &w);
     const uint32_t divisor = ternc_pool_divisor(p, &h, &w, args->pad_bottom, args->pad_right,
                                                 args->include_pad);
     /* An empty window has the sum 0, whatever multiplies it. */
@@ -76,9 +76,9 @@ TERNC_OUTER static void AVGPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint
       }
 #if AVGPOOL_BITS == 8
       sum -= rows * columns * args->x_zero;
-      y[ch] = (int8_t)ternc_requant(sum, scale, args->c, args->shift, args->lo, args->hi);
+      ((int8_t *)y)[to + ch] = (int8_t)ternc_requant(sum, scale, args->c, args->shift, args->lo, args->hi);
 #else
-      ternc_put(y, (size_t)begin * p->channels + ch, narrow,
+      ternc_put(y, to + ch, narrow,
                 ternc_requant(sum, scale, args->c, args->shift, args->lo, args->hi));
 #endif
     }

@@ -16,10 +16,13 @@ static void run_avgpool_f32(const ternc_op *op, uint32_t begin, uint32_t end) {
   const ternc_avgpool_f32_args *args = (const ternc_avgpool_f32_args *)op->args;
   const ternc_pool *p = TERNC_POOL_WORDS(avgpool_f32, op);
   const float *x = (const float *)ternc_data(op, args->x);
-  float *y = (float *)ternc_data(op, args->y) + (size_t)begin * p->channels;
-  for (; begin < end; begin++, y += p->channels) {
+  float *all = (float *)ternc_data(op, args->y);
+  const int backwards = ternc_backwards(x, all);
+  while (begin < end) {
+    const uint32_t row = backwards ? --end : begin++;
+    float *y = all + (size_t)row * p->channels;
     ternc_span h, w;
-    const uint32_t image = ternc_pool_taps(p, begin, &h, &w);
+    const uint32_t image = ternc_pool_taps(p, row, &h, &w);
     const float divisor = (float)ternc_pool_divisor(p, &h, &w, args->pad_bottom, args->pad_right,
                                                     args->include_pad);
     uint32_t first, lanes, ch;

@@ -147,8 +147,9 @@ static void MAC_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
   const int few = taps <= MAC_PART && k.w_zero == NULL;
   const int depthwise = few && args.groups == args.in_c && args.groups == args.out_c;
 #endif
+  const int backwards = ternc_backwards(k.x, k.y);
   MAC_FN(geometry) g;
-  uint32_t pixel, o;
+  uint32_t o;
   g.h = ternc_conv_axis_of(args.in_h, args.kernel_h, args.stride_h, args.dilation_h, args.pad_top,
                            args.up_h);
   g.w = ternc_conv_axis_of(args.in_w, args.kernel_w, args.stride_w, args.dilation_w, args.pad_left,
@@ -163,7 +164,8 @@ static void MAC_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
     begin = 0;
     end = 1;
   }
-  for (pixel = begin; pixel < end; pixel++) {
+  while (begin < end) {
+    const uint32_t pixel = backwards ? --end : begin++;
     const uint32_t line = pixel / args.out_w, image = line / args.out_h;
     const ternc_conv_taps h = ternc_conv_taps_of(&g.h, line % args.out_h);
     const ternc_conv_taps w = ternc_conv_taps_of(&g.w, pixel % args.out_w);

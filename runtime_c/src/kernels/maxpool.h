@@ -21,10 +21,13 @@ static void MAXPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
   const MAXPOOL_ARGS *args = (const MAXPOOL_ARGS *)op->args;
   const ternc_pool *p = MAXPOOL_WORDS(MAXPOOL_NAME, op);
   const MAXPOOL_TYPE *x = (const MAXPOOL_TYPE *)ternc_data(op, args->x);
-  MAXPOOL_TYPE *y = (MAXPOOL_TYPE *)ternc_data(op, args->y) + (size_t)begin * p->channels;
-  for (; begin < end; begin++, y += p->channels) {
+  MAXPOOL_TYPE *first = (MAXPOOL_TYPE *)ternc_data(op, args->y);
+  const int backwards = ternc_backwards(x, first);
+  while (begin < end) {
+    const uint32_t row = backwards ? --end : begin++;
+    MAXPOOL_TYPE *y = first + (size_t)row * p->channels;
     ternc_span h, w;
-    const uint32_t image = ternc_pool_taps(p, begin, &h, &w);
+    const uint32_t image = ternc_pool_taps(p, row, &h, &w);
     int32_t kh, kw;
     uint32_t ch;
     for (ch = 0; ch < p->channels; ch++) y[ch] = MAXPOOL_LOWEST;
