@@ -10,7 +10,9 @@ error grows from there: biases may be thousands of output units.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -21,10 +23,14 @@ from ternc.quantize.requantization import Requantization
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 
-MOST_ERROR: Final = 1 / 8  # of an output unit, before rounding
-_SHIFTS: Final = range(1, 29)
+# Of an output unit, before rounding. Beyond a tenth, integers would be further from what was
+# rounded than validation allows of any layer.
+MOST_ERROR: Final = 0.09
+_SHIFTS: Final = range(28, 0, -1)
 _C_SHIFTS: Final = range(4, 17)
 _EXPONENTS: Final = 4
+# A coarse c is met better by another m: its step moves the middle of the range by little.
+_BESIDE: Final = range(-3, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,10 @@ def short_constants(
     scale[always_lo | always_hi | (low == high)] = 0
     offset[always_lo], offset[always_hi] = lo, hi
 
-    found = [_at(_Channels(scale, offset, low, high, lo, hi), shift) for shift in _SHIFTS]
-    best = min((f for f in found if f is not None), key=lambda f: f.error, default=None)
+    channels = _Channels(scale, offset, low, high, lo, hi)
+    # From the largest shift that fits all channels: after so many more, each has had its own.
+    found = (c for c in (_at(channels, shift) for shift in _SHIFTS) if c is not None)
+    best = _best(islice(found, _EXPONENTS))
     return best if best is not None and best.error <= most_error else None
 
 
@@ -108,22 +116,27 @@ def _at(channels: _Channels, shift: int) -> ShortConstants | None:
     """The best constants with the layer's shift, or None where none fit."""
     first, last = channels.relevant()
     scale, still = channels.scale, channels.scale == 0
-    e = np.arange(float(_EXPONENTS))[:, None]  # what follows is [exponent, channel]
-    unit = np.ldexp(1.0, shift + np.arange(_EXPONENTS))[:, None]
-    m = np.maximum(np.rint((scale * unit - e) / _EXPONENTS), 0) * _EXPONENTS + e
+    # What follows is [exponent and m's place beside the nearest, channel].
+    e, beside = (np.ravel(a)[:, None] for a in np.meshgrid(np.arange(_EXPONENTS), _BESIDE))
+    unit = np.ldexp(1.0, shift + e)
+    m = np.maximum(np.rint((scale * unit - e) / _EXPONENTS) + beside, 0) * _EXPONENTS + e
     m = np.where(still, 0.0, m)
     fits = (m < 2**16) & ~(still & (e > 0))
     steeper = m / unit - scale
     # c takes the mean of the deviations at both ends.
     ideal = (channels.offset + 0.5 - steeper * (first + last) / 2) * unit
     error = np.abs(steeper) * (last - first) / 2
-    found = (_with(channels, m, fits, error, ideal, unit, shift, c_shift) for c_shift in _C_SHIFTS)
+    return _best(_with(channels, m, fits, error, ideal, unit, shift, c_shift)
+                 for c_shift in _C_SHIFTS)
+
+
+def _best(found: Iterable[ShortConstants | None]) -> ShortConstants | None:
     return min((f for f in found if f is not None), key=lambda f: f.error, default=None)
 
 
 def _with(channels: _Channels, m: Reals, fits: npt.NDArray[np.bool_], error: Reals, ideal: Reals,
           unit: Reals, shift: int, c_shift: int) -> ShortConstants | None:
-    """Each channel's best exponent. Products and sums are integers that float64 holds exactly."""
+    """Each channel's best m and exponent; float64 holds products and sums exactly."""
     c = np.rint(np.ldexp(ideal, -c_shift))
     constant = np.ldexp(c, c_shift)
     furthest = np.maximum(np.abs(channels.low * m + constant),

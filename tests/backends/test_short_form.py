@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import ternc
 from ternc.backends.esp32.program import Tensor
 from ternc.compiled import CompiledModel
+from ternc.quantize import ShortConstants
 from tests.benchmarks.layers import Layer, model_of
 
 Array = npt.NDArray[np.generic]
@@ -81,3 +82,24 @@ def test_every_kernel_gives_the_same_bytes(spread: float) -> None:
     answers = [next(iter(way.run(x).values())) for way in (*ways, tight)]
     for answer in answers[1:]:
         np.testing.assert_array_equal(answer, answers[0])
+
+
+def _failed(model: onnx.ModelProto) -> list[str]:
+    x = np.random.default_rng(1).normal(0, 2, (16, 300)).astype(np.float32)
+    report = ternc.validate(model, "esp32c3", data=x)
+    return [check.name for check in report.checks if check.failed]
+
+
+def test_validation_accepts_them_and_sees_a_rounding_that_is_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = chain((300, 128, 70), (20.0, 20.0))
+    assert _failed(model) == []
+    monkeypatch.setattr(ShortConstants, "packed", property(_truncating))
+    assert "rounding" in _failed(model)
+
+
+def _truncating(constants: ShortConstants) -> Array:
+    """Without the half step that rounds to the nearest."""
+    half = 1 << (constants.shift + (constants.m & 3) - constants.c_shift - 1)
+    return np.stack([constants.m, constants.c - half], 1).astype(np.uint16).view(np.int16)
