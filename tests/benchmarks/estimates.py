@@ -67,9 +67,9 @@ def network_layers(*optimize: str) -> Iterator[Row]:
     for name, (file, *_) in PEERS.items():
         if (MODELS / file).exists():
             yield from rows(f"{name}, int8", compile_peer(name))
-    for name, (model, ends, _, _, _) in CASES.items():
-        for level in optimize if (MODELS / f"{model}.onnx").exists() else ():
-            yield from rows(f"{name}, -O {level}", compiled_case(model, ends, level))
+    for name, case in CASES.items():
+        for level in optimize if (MODELS / f"{case.model}.onnx").exists() else ():
+            yield from rows(f"{name}, -O {level}", compiled_case(case, level))
 
 
 def main(arguments: list[str]) -> int:

@@ -36,9 +36,9 @@ def sounds(count: int) -> Array:
     """
     generator = np.random.default_rng(0)
     with np.load(DATA / "fsdd" / "fsdd.npz") as data:
-        ends = data["offset"]
-        chosen = generator.permutation(len(ends) - 1)[:_RECORDINGS]
-        parts = [data["audio"][ends[i] : ends[i + 1]] for i in chosen]
+        audio, ends = data["audio"], data["offset"]
+    chosen = generator.permutation(len(ends) - 1)[:_RECORDINGS]
+    parts = [audio[ends[i] : ends[i + 1]] for i in chosen]
     signal = np.concatenate(parts).astype(np.float64) / 32768
     windows = np.lib.stride_tricks.sliding_window_view(signal, _WINDOW)[::_HOP]
     power = np.abs(np.fft.rfft(windows * np.hanning(_WINDOW), axis=1)) ** 2
