@@ -19,7 +19,8 @@ def quantize_weights_of(
 ) -> bool:
     """Makes the float weights of linear operators int8; whether there were any.
 
-    Nodes in `kept` keep theirs; `only`, if given, names those to look at.
+    Nodes in `kept` keep theirs; `only`, if given, names those to look at, or n.W and n.R of a
+    recurrent node n.
     """
     done: dict[tuple[ir.Value, int | None], ir.Value] = {}
     modified = False
@@ -28,10 +29,10 @@ def quantize_weights_of(
             continue
         if node.domain not in ("", "ai.onnx"):
             continue
-        if only is not None and (node.name or "") not in only:
-            continue
-        if quantize_gate_rows(node):
+        if quantize_gate_rows(node, only):
             modified = True
+            continue
+        if only is not None and (node.name or "") not in only:
             continue
         for index, weight in enumerate(node.inputs[:2] if node.op_type in LINEAR else ()):
             array = constant(weight)

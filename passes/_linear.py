@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -26,6 +27,32 @@ class Slot:
         value = self.node.inputs[self.index]
         assert value is not None
         return value
+
+    @property
+    def name(self) -> str:
+        """The node's name, with .W or .R behind it for a node that has both."""
+        name = self.node.name or ""
+        return f"{name}.{'WR'[self.index - 1]}" if self.node.op_type in RECURRENT else name
+
+    def rows_in(self, names: AbstractSet[str]) -> int | None:
+        """How many rows `names` asks for as `name[:k]`, None for a name without rows."""
+        begin = f"{self.name}[:"
+        found = [name for name in names if name.startswith(begin) and name.endswith("]")]
+        if self.node.op_type not in RECURRENT or not found:
+            return None
+        return int(found[0][len(begin) : -1])
+
+    def is_in(self, names: AbstractSet[str] | None, keep: AbstractSet[str]) -> bool:
+        """Whether `names` (None: all) has the slot or its node and `keep` has not.
+
+        What is said of W or R counts, whatever is said of the node.
+        """
+        if self.name in keep:
+            return False
+        if names is not None and (self.name in names or self.rows_in(names) is not None):
+            return True
+        own = self.node.name or ""
+        return own not in keep and (names is None or own in names)
 
 
 def weight_slots(node: ir.Node) -> list[Slot]:

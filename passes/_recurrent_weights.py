@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 import numpy as np
 import onnx_ir as ir
 
@@ -10,18 +12,23 @@ from ternc.passes._linear import RECURRENT, weight_slots
 from ternc.quantize import quantize_weights
 
 
-def quantize_gate_rows(node: ir.Node) -> bool:
-    """Makes the float W and R of a recurrent node int8; False when there are none."""
+def quantize_gate_rows(node: ir.Node, only: AbstractSet[str] | None = None) -> bool:
+    """Makes the float W and R of a recurrent node int8; False when there are none.
+
+    A row of one magnitude gets the codes -1, 0 and 1, which lose nothing. `only`, if given, names
+    the nodes to look at, or n.W and n.R.
+    """
     if node.op_type not in RECURRENT:
         return False
     modified = False
     for slot in weight_slots(node):
         array = constant(slot.weight)
-        if array is None or array.dtype != np.float32 or array.ndim != 3:
+        if array is None or array.dtype != np.float32 or array.ndim != 3 or not slot.is_in(
+                only, frozenset()):
             continue
-        quantized = quantize_weights(array.reshape(-1, array.shape[-1]), 0)
-        codes = np.asarray(quantized.codes).reshape(array.shape)
-        real = gate_row_weights(slot.weight.name or "weight", node, codes, quantized.scale)
+        codes, scale = _quantized_rows(array.reshape(-1, array.shape[-1]))
+        real = gate_row_weights(
+            slot.weight.name or "weight", node, codes.reshape(array.shape), scale)
         old = slot.weight
         node.replace_input_with(slot.index, real)
         if old.is_initializer() and not old.uses() and not old.is_graph_output():
@@ -29,6 +36,15 @@ def quantize_gate_rows(node: ir.Node) -> bool:
             graph_of(node).initializers.pop(old.name, None)
         modified = True
     return modified
+
+
+def _quantized_rows(rows: Array) -> tuple[Array, Array]:
+    """int8 codes of `rows`, and a scale for each."""
+    quantized = quantize_weights(rows, 0)
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    ternary = ((rows == 0) | (np.abs(rows) == largest)).all(axis=1) & (largest[:, 0] > 0)
+    codes = np.where(ternary[:, None], np.sign(rows), quantized.codes).astype(np.int8)
+    return codes, np.where(ternary, largest[:, 0], quantized.scale).astype(np.float32)
 
 
 def gate_row_weights(name: str, node: ir.Node, codes: Array, scale: Array) -> ir.Value:

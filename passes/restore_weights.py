@@ -31,11 +31,10 @@ class RestoreWeights(ir.passes.InPlacePass):
         """Looks at every weight; one shared by several nodes is restored for each of them."""
         modified = False
         for node in list(model.graph):
-            name = node.name or ""
-            if name in self.keep or (self.nodes is not None and name not in self.nodes):
-                continue
             for slot in weight_slots(node):
                 source = slot.weight.producer()
+                if not slot.is_in(self.nodes, self.keep):
+                    continue
                 if source is None or source.op_type != "DequantizeLinear":
                     continue
                 codes = source.inputs[0]
@@ -44,7 +43,7 @@ class RestoreWeights(ir.passes.InPlacePass):
                 weights = dequantized_constant(slot.weight)
                 if weights is None:
                     continue
-                stem = slot.weight.name or f"{name}_weight"
+                stem = slot.weight.name or f"{node.name}_weight"
                 restored = initializer(graph_of(node), f"{stem}_restored", weights)
                 node.replace_input_with(slot.index, restored)
                 modified = True

@@ -23,8 +23,9 @@ class Ternarize(ir.passes.InPlacePass):
     Applies to float32 initializers that are the weight of Conv, ConvTranspose, Gemm, MatMul,
     LSTM, GRU or RNN; the form is the one `DetectTernary` gives exactly ternary weights. A scheme
     with one scale for the tensor writes it once for each channel. Only nodes named in `nodes`
-    (None: all) and not in `keep` are touched; weights that are quantized or ternary already never
-    are. Warning TC0207 names each layer and ||W - s·codes|| / ||W||.
+    (None: all) and not in `keep` are touched, n.W and n.R being those weights of node n; weights
+    that are quantized or ternary already never are. Warning TC0207 names each layer and
+    ||W - s·codes|| / ||W||.
     """
 
     name: ClassVar[str] = "ternarize"
@@ -64,11 +65,8 @@ def float_slots(
 ) -> Iterator[Slot]:
     """The float32 weights of `model` that may be made ternary, in graph order."""
     for node in list(model.graph):
-        name = node.name or ""
-        if name in keep or (nodes is not None and name not in nodes):
-            continue
         for slot in weight_slots(node):
-            weights = constant(slot.weight)
+            weights = constant(slot.weight) if slot.is_in(nodes, keep) else None
             if weights is not None and weights.dtype == np.float32 and weights.size:
                 yield slot
 

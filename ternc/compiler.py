@@ -128,7 +128,7 @@ def compile(  # the name of the thing
         name: the C prefix; default from the file's name.
         shapes: sizes of inputs whose shape is dynamic, by input name.
         keep: node name -> "float32", "int16" (activations), "int8" or "ternary": fixes what that
-            layer becomes.
+            layer becomes. Of a recurrent node n, n.W and n.R are its input and recurrent weights.
         calibration_method: minmax, percentile, entropy or mse.
         ram: usable bytes of RAM, instead of the target's.
         flash: usable bytes of flash, instead of the target's.

@@ -78,7 +78,8 @@ def add_compile_options(parser: argparse.ArgumentParser) -> None:
                         help="size of a dynamic input, like mfcc:1x16x40; repeatable")
     parser.add_argument("--keep", metavar="PRECISION:NODE", type=keep, action="append",
                         default=[], help="float32, int16, int8 or ternary for this node, whatever "
-                        "the rest becomes; repeatable")
+                        "the rest becomes; NODE.W and NODE.R are the weights of a recurrent "
+                        "one; repeatable")
     parser.add_argument("--io", choices=("auto", "float"), default="auto",
                         help="float: float inputs and outputs on an integer model too")
     parser.add_argument("--io-layout", choices=("model", "nhwc"), default="model",

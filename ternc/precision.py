@@ -29,6 +29,7 @@ ACTIVATIONS: Final = ("auto", "float32", "int8", "int16", "dynamic")
 WEIGHTS: Final = ("auto", "ternary", "int8", "float32")
 KEPT: Final = ("float32", "int8", "int16", "ternary")
 RECONSTRUCT: Final = "reconstruct"
+_OTHER: Final = {"W": "R", "R": "W"}  # weights of a recurrent node, which are named by themselves
 _HELD: Final = 1024  # samples of an iterator that are kept in memory, and that a fit looks at
 
 
@@ -64,8 +65,13 @@ class Precision:
 
     @property
     def not_ternary(self) -> frozenset[str]:
-        """The nodes that must not become ternary."""
-        return self.kept("float32") | self.kept("int8")
+        """The nodes that must not become ternary, or n.W and n.R of a recurrent node n."""
+        names = self.kept("float32") | self.kept("int8")
+        for part in self.kept("ternary"):
+            node, dot, letter = part.rpartition(".")
+            if dot and letter in _OTHER and node in names:
+                names = names - {node} | {f"{node}.{_OTHER[letter]}"}
+        return names
 
     def loses(self, *, data: bool, quantized: bool) -> bool:
         """Whether anything lossy is asked for."""
@@ -95,6 +101,7 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
     """
     from ternc.calibrate import METHODS
     from ternc.mixed.result import OBJECTIVES
+    from ternc.passes._linear import weight_slots
 
     problems = Diagnostics()
     for name, value, allowed in (
@@ -108,11 +115,16 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
             problems.error("TC0403", f"{name}={value!r} is not one of {', '.join(allowed)}")
     _check_combination(precision, problems, data=data, quantized=quantized)
     known = {node.name for node in model.graph}
+    parts = {slot.name for node in model.graph for slot in weight_slots(node)} - known
     for node, kept in sorted(precision.keep.items()):
-        if kept not in KEPT:
+        if node in parts and kept not in ("int8", "ternary"):
+            problems.error("TC0403", f"{node!r} are weights: they cannot be kept as {kept!r}",
+                           help=f"only as int8 or ternary; --keep {kept}:{node[:-2]} is of the "
+                           "whole layer")
+        elif kept not in KEPT:
             problems.error("TC0403", f"a layer cannot be kept as {kept!r}",
                            help=f"only as {', '.join(KEPT)}")
-        if node not in known:
+        if node not in known | parts:
             problems.error("TC0403", f"no node is named {node!r}",
                            help=f"{did_you_mean(node, filter(None, known))}`ternc inspect` "
                            "lists the nodes")

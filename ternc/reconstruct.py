@@ -8,7 +8,7 @@ holds two Gram matrices of one layer, whatever the number of samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +29,8 @@ from ternc.passes._levels import Ternary
 from ternc.passes._linear import RECURRENT, Slot
 from ternc.passes.ternarize import by_scheme, float_slots, real, warn
 from ternc.quantize.reconstruction import reconstruct_weights
-from ternc.reconstruct_recurrent import Fitted, fit_recurrent, set_bias
+from ternc.reconstruct_gates import put_gates
+from ternc.reconstruct_recurrent import Fitted, Start, can_fit, fit_recurrent, starts
 from ternc.refit import Refitted, refitted
 
 Array = npt.NDArray[np.float64]
@@ -57,7 +58,7 @@ class Memo:
     ternary layers that agrees on those.
     """
 
-    fits: dict[tuple[object, ...], _Found | Refitted | Fitted | None] = field(
+    fits: dict[tuple[object, ...], _Found | Refitted | Fitted | list[Start] | None] = field(
         default_factory=dict)
 
     def get(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
@@ -79,7 +80,8 @@ def reconstruct(
         model: Float, with static shapes, as the front passes leave it; changed in place.
         feeds: Samples that can be iterated over again and again.
         diagnostics: Gets warning TC0207 for each layer.
-        nodes: Names of the nodes to make ternary; all by default.
+        nodes: Names of the nodes to make ternary; all by default. Of a recurrent node n, n.W and
+            n.R are its weights, and n.R[:k] the k rows that lose least.
         keep: Names of nodes that must not become ternary.
         fixed: Names of nodes whose weights stay as they are; by default no node is fitted to what
             the ternary layers before it give.
@@ -96,25 +98,26 @@ def reconstruct(
     """
     original = ir.to_proto(model)
     memo = memo or Memo()
-    chosen = [(slot.node, slot.index) for slot in float_slots(model, nodes, keep)]
-    before = _ternary_before(model, {node for node, _ in chosen})
+    chosen = {(slot.node, slot.index): None if nodes is None else slot.rows_in(nodes)
+              for slot in float_slots(model, nodes, keep)}
+    before = _ternary_before(model, chosen)
     slots = list(float_slots(model)) if fixed is not None else list(
         float_slots(model, nodes, keep))
     made: dict[tuple[ir.Value, int], ir.Value] = {}
+    whole: set[ir.Node] = set()  # of which W and R were fitted together
     for done, slot in enumerate(slots):
         node = slot.node
+        if node.op_type in RECURRENT and (
+                node in whole or _gates(model, original, node, feeds, chosen, before[node],
+                                        fixed, memo, diagnostics)):
+            whole.add(node)
+            continue
         key = (node.name or id(node), slot.index, before[node], len(slot.weight.uses()) > 1)
         if (node, slot.index) in chosen:
             weight = (slot.weight, slot.axis)
             if weight not in made:
-                gates = memo.get(
-                    ("gates", key[0], before[node]),
-                    partial(_fit_gates, model, original, node, feeds),
-                ) if node.op_type in RECURRENT else None
-                if gates is not None:
-                    set_bias(node, gates.bias)
                 found = memo.get(
-                    ("ternary", *key), partial(_ternary, model, original, slot, feeds, gates))
+                    ("ternary", *key), partial(_ternary, model, original, slot, feeds))
                 real_weights = constant(slot.weight)
                 assert real_weights is not None
                 warn(diagnostics, slot, real_weights, found.weights, found.how)
@@ -134,35 +137,48 @@ def reconstruct(
             progress(done + 1, len(slots))
 
 
-def _ternary_before(model: ir.Model, chosen: set[ir.Node]) -> dict[ir.Node, frozenset[object]]:
-    """The names of the chosen nodes that each node's inputs depend on."""
+def _ternary_before(
+    model: ir.Model, chosen: Mapping[tuple[ir.Node, int], int | None]
+) -> dict[ir.Node, frozenset[object]]:
+    """What is chosen of the nodes that each node's inputs depend on."""
+    own: dict[ir.Node, frozenset[object]] = {}
+    for (node, index), rows in chosen.items():
+        own[node] = own.get(node, frozenset()) | {(node.name or id(node), index, rows)}
     found: dict[ir.Node, frozenset[object]] = {}
     for node in model.graph:
         sources = {value.producer() for value in node.inputs if value is not None}
         found[node] = frozenset[object]().union(*(
-            found[source] | ({source.name or id(source)} if source in chosen else frozenset())
+            found[source] | own.get(source, frozenset())
             for source in sources if source is not None))
     return found
 
 
-def _fit_gates(model: ir.Model, original: onnx.ModelProto, node: ir.Node, feeds: Iterable[Feed]
-               ) -> Fitted | None:
-    """Both weights of a recurrent node and its bias, unless another node shares a weight."""
-    weights = (node.inputs[1], node.inputs[2])
-    if any(value is None or len(value.uses()) > 1 for value in weights):
-        return None
-    return fit_recurrent(model, original, node, feeds)
+def _gates(
+    model: ir.Model, original: onnx.ModelProto, node: ir.Node, feeds: Iterable[Feed],
+    chosen: Mapping[tuple[ir.Node, int], int | None], before: frozenset[object],
+    fixed: AbstractSet[str] | None, memo: Memo, diagnostics: Diagnostics,
+) -> bool:
+    """Fits both weights of a recurrent node; False for one that has no such fit.
+
+    A node that stays int8 is fitted to what the ternary layers before it give.
+    """
+    rows = {"wr"[index - 1]: chosen[node, index] for index in (1, 2) if (node, index) in chosen}
+    refits = before and fixed is not None and (node.name or "") not in fixed
+    if not can_fit(node) or not (rows or refits):
+        return False
+    key = node.name or id(node), before
+    start = memo.get(("start", *key), partial(starts, model, original, node, feeds))
+    fitted = memo.get(("gates", *key, *sorted(rows.items())), partial(fit_recurrent, start, rows))
+    put_gates(model, node, fitted, diagnostics)
+    return True
 
 
-def _ternary(model: ir.Model, original: onnx.ModelProto, slot: Slot, feeds: Iterable[Feed],
-             gates: Fitted | None) -> _Found:
+def _ternary(model: ir.Model, original: onnx.ModelProto, slot: Slot, feeds: Iterable[Feed]
+             ) -> _Found:
     """Codes and scale of one layer."""
     weights = constant(slot.weight)
     assert weights is not None
     inputs = layer_inputs(slot)
-    if gates is not None:
-        return _Found(gates.w if slot.index == 1 else gates.r, None,
-                      "by the error of the gates on the calibration data")
     if inputs is None or inputs.size > _LARGEST:
         return _Found(by_scheme(slot, weights, FALLBACK), None, f"scheme {FALLBACK}")
     return _fit(model, original, slot, inputs, feeds)

@@ -1,19 +1,17 @@
-"""Ternary W and R of recurrent layers, by the error of the gates on the calibration data.
+"""Ternary W and R of recurrent layers, by the error of the states on the calibration data.
 
-Each gate row is fitted so that its value before the activation is that of the float layer, each
-step weighted by the activation's slope there: an error where the gate is saturated does not
-matter. W and R have a scale of their own and are fitted in turn, each to what the other leaves;
-the mean error goes into the bias. The states that R reads are at first the float layer's, then
-those of the layer just fitted, so that later rounds correct what the state has drifted. The round
-whose states differ least from the float layer's is taken; thresholds compete too.
+W and R, or some of their rows, become ternary; the other rows and the bias are fitted with them.
+It starts from the codes that serve the gates best (`recurrent_start`) and goes on by the error of
+the states that the model reads (`recurrent_descent`). The states are those that the layer, with
+what it really reads, runs into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,83 +19,126 @@ import onnx
 import onnx_ir as ir
 
 from ternc.moments import Feed, up_to
-from ternc.passes._graph import constant, graph_of, initializer, input_at, static_shape
+from ternc.passes._graph import constant, input_at, static_shape
 from ternc.passes._levels import Ternary
-from ternc.quantize import SCHEMES
-from ternc.quantize.reconstruction import reconstruct_weights
-from ternc.recurrent_cells import Cell, Trace, simulate
+from ternc.recurrent_cells import Cell, simulate
+from ternc.recurrent_descent import Task, descend
+from ternc.recurrent_gradients import states_of
+from ternc.recurrent_reads import steps_read
+from ternc.recurrent_start import Codes, fit_gates
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 _STEPS: Final = 32768  # of all samples together, that are looked at
-_WORK: Final = 2e10  # multiplications for the Gram matrices of one fit
-_ROUNDS: Final = 3
-_DAMPING: Final = (0.01, 0.1)
-_FLOOR: Final = 0.05  # of the mean weight, so that saturated steps still count a little
-_THRESHOLDS: Final = ("optimal", "twn", "bitnet_channel")
+_ALL: Final = 0.05  # what the states that nobody reads count for, all together
+_RANKED: Final = 32  # samples by which rows are put in order
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Weights [directions, rows, columns] of which the rows in `ternary` have one magnitude."""
+
+    real: npt.NDArray[np.float32]
+    ternary: Mask
+
+    @property
+    def whole(self) -> Ternary | None:
+        """Codes and scales, if every row is ternary."""
+        if not self.ternary.all():
+            return None
+        scale = np.abs(self.real).max(axis=2).reshape(-1)
+        return Ternary(np.sign(self.real).astype(np.int8), np.where(scale > 0, scale, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """W and R of a node, [directions, rows, columns], and its corrected bias."""
+    """W and R of a node and its bias [directions, 2 x rows]."""
 
-    w: Ternary
-    r: Ternary
+    w: Rows
+    r: Rows
     bias: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class _Codes:
-    """One direction."""
+class Start:
+    """One direction before the descent: what it reads and should give, and the first codes.
 
-    w: Array
-    w_scale: Array
-    r: Array
-    r_scale: Array
-    w_bias: Array
+    `w_order` and `r_order` are its rows from the one that loses least as the only ternary one,
+    with what it loses.
+    """
 
-    def cell(self, like: Cell) -> Cell:
-        return replace(like, w=self.w * self.w_scale[:, None], r=self.r * self.r_scale[:, None],
-                       w_bias=self.w_bias)
+    cell: Cell
+    codes: Codes
+    x: Array
+    states: tuple[Array, Array]
+    goal: Array
+    share: Array
+
+    def losses(self, name: str) -> Array:
+        """What each row of W or R loses as the only ternary one."""
+        few = slice(None, _RANKED)
+        x, goal = self.x[:, few], self.goal[:, few]
+        h, c = (state[few] for state in self.states)
+        real, coded = getattr(self.cell, name), getattr(self.codes.cell(self.cell), name)
+        losses = np.empty(len(real))
+        for row in range(len(real)):
+            weights = real.copy()
+            weights[row] = coded[row]
+            found = states_of(replace(self.cell, **{name: weights}), x, h, c)
+            losses[row] = (((found - goal) ** 2).sum(axis=(1, 2)) * self.share).sum()
+        return losses
 
 
-def fit_recurrent(
-    model: ir.Model, original: onnx.ModelProto, node: ir.Node, feeds: Iterable[Feed]
-) -> Fitted | None:
-    """Ternary weights of `node`, None for a form that is not simulated here."""
+def can_fit(node: ir.Node) -> bool:
+    """Whether this module has a form for `node`, whose weights no other node reads."""
+    return all(value is not None and len(value.uses()) == 1 for value in node.inputs[1:3]) \
+        and _cells(node) is not None
+
+
+def starts(model: ir.Model, original: onnx.ModelProto, node: ir.Node, feeds: Iterable[Feed]
+           ) -> list[Start]:
+    """Each direction of a node that `can_fit`; the weights in `node` are the float ones."""
     cells = _cells(node)
-    if cells is None:
-        return None
+    assert cells is not None
     direction = node.attributes.get_string("direction", "forward")
-    found: list[_Codes] = []
+    read = steps_read(node)
     x, states = _inputs(ir.to_proto(model), node, feeds)
     x_float, states_float = _inputs(original, node, feeds)
+    found = []
     for index, cell in enumerate(cells):
-        backwards = direction == "reverse" or index == 1
-        order = slice(None, None, -1 if backwards else 1)
+        order = slice(None, None, -1 if direction == "reverse" or index == 1 else 1)
         reference = simulate(cell, x_float[order], *(s[index] for s in states_float))
-        found.append(_fit(cell, reference, x[order], [s[index] for s in states]))
-    return Fitted(
-        Ternary(np.stack([c.w for c in found]).astype(np.int8), _scales(c.w_scale for c in found)),
-        Ternary(np.stack([c.r for c in found]).astype(np.int8), _scales(c.r_scale for c in found)),
-        np.stack([np.concatenate([c.w_bias, cell.r_bias])
-                  for c, cell in zip(found, cells, strict=True)]).astype(np.float32))
+        given = [s[index] for s in states]
+        counts = read[index][order]
+        share = np.full(len(counts), _ALL / len(counts))
+        share += (1 - _ALL) * counts / max(counts.sum(), 1)
+        found.append(Start(cell, fit_gates(cell, reference, x[order], given), x[order],
+                           (given[0], given[1]), reference.states, share))
+    return found
 
 
-def set_bias(node: ir.Node, bias: npt.NDArray[np.float32]) -> None:
-    """Makes `bias` [directions, 2 x rows] input B of a recurrent node."""
-    if len(node.inputs) < 4:
-        node.resize_inputs(4)
-    old = node.inputs[3]
-    node.replace_input_with(3, initializer(
-        graph_of(node), f"{node.name or node.op_type}_bias_corrected", bias))
-    if old is not None and old.is_initializer() and not old.uses():
-        graph_of(node).initializers.pop(old.name or "", None)
+def fit_recurrent(found: list[Start], rows: Mapping[str, int | None]) -> Fitted:
+    """Makes W and R ternary, as `rows` says: how many rows of "w" and "r", None for all."""
+    masks = {name: _chosen(found, name, rows.get(name, 0)) for name in ("w", "r")}
+    cells = [descend(start.cell, start.codes, Task(
+        start.x, start.states, start.goal, start.share, masks["w"][index], masks["r"][index]))
+        for index, start in enumerate(found)]
+    w, r = (Rows(np.stack([getattr(cell, name) for cell in cells]).astype(np.float32),
+                 masks[name]) for name in ("w", "r"))
+    return Fitted(w, r, np.stack([np.concatenate([cell.w_bias, cell.r_bias])
+                                  for cell in cells]).astype(np.float32))
 
 
-def _scales(rows: Iterable[Array]) -> npt.NDArray[np.float32]:
-    scale = np.concatenate(list(rows))
-    return np.where(scale > 0, scale, 1.0).astype(np.float32)
+def _chosen(found: list[Start], name: str, count: int | None) -> Mask:
+    """The `count` rows of all directions that lose least, [directions, rows]."""
+    shape = len(found), len(found[0].cell.w)
+    if count is None or count == 0:
+        return np.full(shape, count is None)
+    losses = np.concatenate([start.losses(name) for start in found])
+    mask = np.zeros(losses.size, bool)
+    mask[np.argsort(losses, kind="stable")[:count]] = True
+    return mask.reshape(shape)
 
 
 def _cells(node: ir.Node) -> list[Cell] | None:
@@ -153,78 +194,3 @@ def _inputs(model: onnx.ModelProto, node: ir.Node, feeds: Iterable[Feed]
         parts = seen[item.name or ""] if known is None else [known] * count
         states.append(np.concatenate(parts, axis=1).astype(np.float64))
     return x, states
-
-
-def _fit(cell: Cell, reference: Trace, x: Array, states: list[Array]) -> _Codes:
-    """The best of some rounds and thresholds."""
-    candidates = [_threshold(cell, scheme) for scheme in _THRESHOLDS]
-    for damping in _DAMPING:
-        read = reference
-        for _ in range(_ROUNDS):
-            candidates.append(_fit_rows(cell, reference, read, x, damping))
-            read = simulate(candidates[-1].cell(cell), x, *states)
-    return min(candidates, key=lambda codes: float(
-        ((simulate(codes.cell(cell), x, *states).states - reference.states) ** 2).sum()))
-
-
-def _threshold(cell: Cell, scheme: str) -> _Codes:
-    w, w_scale = SCHEMES[scheme].rule(cell.w)
-    r, r_scale = SCHEMES[scheme].rule(cell.r)
-    rows = cell.w.shape[0]
-    return _Codes(w.astype(np.float64), np.broadcast_to(w_scale.reshape(-1), (rows,)),
-                  r.astype(np.float64), np.broadcast_to(r_scale.reshape(-1), (rows,)),
-                  cell.w_bias)
-
-
-def _fit_rows(cell: Cell, reference: Trace, read: Trace, x: Array, damping: float) -> _Codes:
-    """Every row, R reading the states of `read`, towards the values of `reference`."""
-    rows, hidden = cell.r.shape
-    inputs = cell.w.shape[1]
-    size = inputs + hidden
-    total = x.shape[0] * x.shape[1]
-    count = int(min(total, max(8 * size, _WORK // (rows * size**2))))
-    taken = np.random.default_rng(0).choice(total, count, replace=False)
-
-    def flat(array: Array) -> Array:
-        return np.asarray(array.reshape(total, -1)[taken])
-
-    given, previous, factor = flat(x), flat(read.previous), flat(read.factor)
-    reset = previous if read.reset is None else flat(read.reset)
-    weight = flat(reference.slope) ** 2
-    weight = weight + np.maximum(_FLOOR * weight.mean(axis=0), 1e-12)
-    weight /= weight.sum(axis=0)
-    goal = flat(reference.before) - cell.w_bias
-    last = rows - hidden if cell.op_type == "GRU" else rows  # the rows that a reset concerns
-    codes = _Codes(np.zeros_like(cell.w), np.zeros(rows), np.zeros_like(cell.r), np.zeros(rows),
-                   cell.w_bias.copy())
-    for row in range(rows):
-        hidden_in = (reset if row >= last else previous) * factor[:, row : row + 1]
-        joined = np.concatenate([given, hidden_in], axis=1)
-        target = goal[:, row] - factor[:, row] * cell.r_bias[row]
-        share = weight[:, row : row + 1]
-        mean, mean_target = (joined * share).sum(axis=0), float(target @ share[:, 0])
-        centred = joined - mean
-        gram = centred.T @ (centred * share)
-        product = ((target - mean_target)[:, None] * centred * share).sum(axis=0)
-        _fit_row(codes, row, cell, gram, product, damping)
-        got = np.concatenate([codes.w[row] * codes.w_scale[row],
-                              codes.r[row] * codes.r_scale[row]])
-        codes.w_bias[row] += mean_target - float(mean @ got)
-    return codes
-
-
-def _fit_row(codes: _Codes, row: int, cell: Cell, gram: Array, product: Array, damping: float
-             ) -> None:
-    """W and R of a row in turn, each to what the other leaves."""
-    inputs = cell.w.shape[1]
-    parts = (slice(None, inputs), slice(inputs, None))
-    real = np.concatenate([cell.w[row], cell.r[row]])
-    current = real.copy()
-    for part, other in (*zip(parts, parts[::-1], strict=True),) * 2:
-        left = product[part] - gram[part, other] @ current[other]
-        found = reconstruct_weights(
-            real[None, None, part], gram[None, part, part], target=left[None, None],
-            damping=damping)
-        current[part] = found.codes[0, 0] * found.scale[0, 0]
-        into, scale = (codes.w, codes.w_scale) if part is parts[0] else (codes.r, codes.r_scale)
-        into[row], scale[row] = found.codes[0, 0], found.scale[0, 0]

@@ -7,11 +7,12 @@ biases Wb and Rb [rows], gates in ONNX's order (LSTM i o f c, GRU z r h).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +109,4 @@ def _gru(cell: Cell, given: Array, h: Array, before: Array, slope: Array, reset:
 
 
 def _sigmoid(x: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * x))
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))

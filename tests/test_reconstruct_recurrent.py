@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -13,6 +13,7 @@ import pytest
 import ternc
 from ternc.diagnostics import Diagnostics
 from ternc.oracle import Oracle
+from ternc.passes._graph import constant
 from ternc.passes.ternarize import Ternarize
 from ternc.quality import accuracy, sqnr
 from ternc.reconstruct import reconstruct
@@ -25,6 +26,7 @@ MODELS = Path(__file__).parent / "models"
 CELLS = [("LSTM", {}), ("GRU", {"linear_before_reset": 0}), ("GRU", {"linear_before_reset": 1}),
          ("RNN", {})]
 IDS = ["LSTM", "GRU", "GRU-after", "RNN"]
+ACTIVATIONS: list[Literal["int8", "int16"]] = ["int8", "int16"]
 RNG = np.random.default_rng(0)
 
 
@@ -96,8 +98,9 @@ class TestCells:
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=IDS)
 def test_beats_thresholds_on_new_samples(
-    op_type: str, attributes: dict[str, int], direction: str
+    op_type: str, attributes: dict[str, int], direction: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ternc.recurrent_descent._STEPS", 200)
     layer = Layer(op_type, direction, steps=8, outputs=("y",), attributes=attributes, seed=3,
                   initial="constant")
     feeds = [_smooth(layer, seed) for seed in range(48)]
@@ -113,7 +116,7 @@ def test_beats_thresholds_on_new_samples(
     diagnostics = Diagnostics()
     reconstruct(fitted, feeds, diagnostics)
     assert [item.notes[0] for item in diagnostics] == [
-        "by the error of the gates on the calibration data"] * 2
+        "by the error of the states on the calibration data"] * 2
     others = []
     for scheme in ("median", "twn", "bitnet", "optimal"):
         plain = _model(layer)
@@ -139,6 +142,69 @@ def test_other_forms_fall_back_to_weight_error(form: dict[str, Any]) -> None:
     diagnostics = Diagnostics()
     reconstruct(_model(layer), [layer.feeds(0)], diagnostics)
     assert [item.notes[0] for item in diagnostics] == ["scheme optimal"] * 2
+
+
+@pytest.mark.parametrize("activations", ACTIVATIONS)
+@pytest.mark.parametrize(("keep", "ternary"), [
+    ({"rnn.R": "ternary"}, 400), ({"rnn.W": "ternary"}, 60),
+    ({"rnn": "int8", "rnn.R": "ternary"}, 400),
+    ({"rnn": "ternary", "rnn.R": "int8"}, 60), ({"rnn": "ternary"}, 460)])
+def test_weights_are_named_by_themselves(
+    keep: dict[str, str], ternary: int, activations: Literal["int8", "int16"],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:
+    """In the program, in its report, and in the quantized model, which compiles to the same."""
+    monkeypatch.setattr("ternc.recurrent_descent._STEPS", 50)
+    motion = gestures(32, seed=9)[0][:, :, ::2].transpose(0, 2, 1).copy()
+    compiled = ternc.compile(MODELS / "sequence_rnn.onnx", "host", calibration_data=motion,
+                             keep=keep, activations=activations)
+    assert compiled.report()["weights"]["ternary"]["count"] == ternary
+    assert compiled.report()["weights"]["int8"]["count"] == 460 - ternary + 80
+    assert compiled.report()["weights"]["float32"]["count"] == 0
+    form = "mixed" if ternary < 460 else "t2"
+    bits = "i8" if activations == "int8" else "i16"
+    names = [item.opcode.name for item in compiled.program.instructions]
+    assert any(name.startswith(f"rnn_{bits}_{form}") for name in names), names
+    compiled.save(tmp_path / "quantized.onnx")
+    again = ternc.compile(tmp_path / "quantized.onnx", "host")
+    assert again.report()["weights"] == compiled.report()["weights"]
+    for sample in motion[:4]:
+        np.testing.assert_array_equal(again.run(sample[None])["scores"],
+                                      compiled.run(sample[None])["scores"])
+
+
+def test_everything_but_one_matrix() -> None:
+    compiled = ternc.compile(
+        MODELS / "sequence_rnn.onnx", "host", ternarize="optimal", keep={"rnn.R": "int8"})
+    found = compiled.report()["weights"]
+    assert found["int8"]["count"] == 460  # W has ternary codes, in one byte each
+    assert found["ternary"]["count"] == 80
+
+
+def test_rows_that_lose_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    """n.R[:k] are k rows, one magnitude each; the others are not."""
+    monkeypatch.setattr("ternc.recurrent_descent._STEPS", 50)
+    layer = Layer("GRU", "bidirectional", steps=8, outputs=("y",))
+    model, diagnostics = _model(layer), Diagnostics()
+    name = _node(model).name
+    reconstruct(model, [_smooth(layer, seed) for seed in range(16)], diagnostics,
+                nodes={f"{name}.R[:10]"})
+    weights = constant(_node(model).inputs[2])
+    assert weights is not None
+    sizes = np.abs(weights)
+    ternary = ((sizes == 0) | (sizes == sizes.max(axis=2, keepdims=True))).all(axis=2)
+    assert ternary.sum() == 10
+    (warning,) = diagnostics
+    assert warning.code == "TC0207"
+    assert "10 of the 36 rows" in warning.message
+
+
+@pytest.mark.parametrize(("keep", "text"), [
+    ({"rnn.R": "float32"}, "cannot be kept"), ({"rnn.B": "int8"}, "no node is named"),
+    ({"head.W": "int8"}, "no node is named")])
+def test_names_that_are_none(keep: dict[str, str], text: str) -> None:
+    with pytest.raises(ternc.UsageError, match=text):
+        ternc.compile(MODELS / "sequence_rnn.onnx", "host", keep=keep)
 
 
 @pytest.mark.slow

@@ -43,9 +43,9 @@ def choose(
     limit = precision.max_drop + _ROUNDING
     search = Search(model, precision, data, labels, evaluation, price)
     forced = tuple(sorted(precision.kept("ternary")))
-    names = dict.fromkeys(slot.node.name or "" for slot in float_slots(
-        model, None, precision.not_ternary | precision.kept("int16")))
-    free = [name for name in names if name not in forced]
+    owners = {slot.name: slot.node.name or "" for slot in float_slots(
+        model, None, precision.not_ternary | precision.kept("int16"))}
+    free = [name for name, node in owners.items() if name not in forced and node not in forced]
 
     def cost(choice: Choice) -> int:
         return _cost(choice, precision)
@@ -57,11 +57,12 @@ def choose(
     offered = candidates(search, base, free, limit, cost, progress)
     found = accept(base)
     if found is None and precision.activations == "auto":
-        wide = widened(search, base, free, limit, lambda choice: _memory(choice, precision))
+        nodes = list(dict.fromkeys(owners[name] for name in free))
+        wide = widened(search, base, nodes, limit, lambda choice: _memory(choice, precision))
         if wide is not None:
             base = wide
-            offered = candidates(
-                search, base, [n for n in free if n not in base.wide], limit, cost, progress)
+            narrow = [name for name in free if owners[name] not in base.wide]
+            offered = candidates(search, base, narrow, limit, cost, progress)
             found = accept(base)
     search.choice(())  # what a limit that cannot be held is told beside
     if found is None:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from ternc.diagnostics import CompileError, Diagnostic, Diagnostics
 from ternc.labels import class_numbers, read_labels
+from ternc.passes._graph import constant
 from ternc.quality import SURE, Array, Drop, Measure, Scores, answer, scores
 from ternc.reconstruct import Memo
 
@@ -112,7 +113,7 @@ class Search:
             SplitChannels(splits or {})(model)
             keep = {node: kept for node, kept in self.precision.keep.items() if kept != "ternary"}
             keep |= dict.fromkeys(ternary, "ternary") | dict.fromkeys(wide, "int16")
-            names = tuple(node.name or "" for node in model.graph if node.name in key[0])
+            names = _in_order(model, key[0])
             asked = replace(self.precision, ternarize=None, weights="auto", keep=keep,
                             max_drop=None)
             apply(model, asked, Diagnostics(), self.fit, memo=self._memo)
@@ -122,11 +123,25 @@ class Search:
         return self._choices[key]
 
     def channels(self, node: str) -> int:
-        """How many output channels `node` has that can be split, else 0."""
-        from ternc.passes.split_channels import channels_of
+        """How many output channels `node` has that can be split, else 0.
 
-        model = ir.from_proto(self.base)
-        return next((channels_of(item) for item in model.graph if item.name == node), 0)
+        Those of the W or R of a recurrent layer are its rows.
+        """
+        from ternc.passes._linear import RECURRENT, weight_slots
+        from ternc.passes.split_channels import channels_of
+        from ternc.reconstruct_recurrent import can_fit
+
+        slots = [slot for item in ir.from_proto(self.base).graph for slot in weight_slots(item)
+                 if slot.name == node]
+        if not slots or slots[0].node.op_type not in RECURRENT:
+            return channels_of(slots[0].node) if slots else 0
+        weights = constant(slots[0].weight)
+        return int(np.prod(weights.shape[:2])) if weights is not None and can_fit(
+            slots[0].node) else 0
+
+    def splits_in_order(self, node: str) -> bool:
+        """Whether the first part of `node` are its channels that lose least, not the first."""
+        return not any(item.name == node for item in ir.from_proto(self.base).graph)
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -201,6 +216,19 @@ class Search:
         if choice.confirm is None:
             choice.confirm = self.confirming.score(choice.model)
         return choice.confirm
+
+
+def _in_order(model: ir.Model, chosen: frozenset[str]) -> tuple[str, ...]:
+    """The names in `chosen` of nodes, and of their weights, as the graph has them."""
+    from ternc.passes._linear import weight_slots
+
+    names: dict[str, None] = {}
+    for node in model.graph:
+        names[node.name or ""] = None
+        for slot in weight_slots(node):
+            rows = slot.rows_in(chosen)
+            names[slot.name] = names[f"{slot.name}[:{rows}]"] = None
+    return tuple(name for name in names if name in chosen)
 
 
 def outputs(model: onnx.ModelProto, samples: Samples) -> Iterator[Array]:
