@@ -126,8 +126,8 @@ def checked(precision: Precision, model: ir.Model, *, data: bool, quantized: boo
                            help=f"only as {', '.join(KEPT)}")
         if node not in known | parts:
             problems.error("TC0403", f"no node is named {node!r}",
-                           help=f"{did_you_mean(node, filter(None, known | parts))}`ternc inspect` "
-                           "lists the nodes")
+                           help=f"{did_you_mean(node, filter(None, known | parts))}"
+                           "`ternc inspect` lists the nodes")
     if problems.errors:
         raise UsageError(tuple(problems))
 

@@ -207,6 +207,12 @@ def test_names_that_are_none(keep: dict[str, str], text: str) -> None:
         ternc.compile(MODELS / "sequence_rnn.onnx", "host", keep=keep)
 
 
+def test_names_of_weights_are_suggested() -> None:
+    with pytest.raises(ternc.UsageError) as caught:
+        ternc.compile(MODELS / "sequence_rnn.onnx", "host", keep={"rnn.r": "int8"})
+    assert "rnn.R" in caught.value.diagnostics[0].help
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
 def test_trained_models(name: str) -> None:
