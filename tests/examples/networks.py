@@ -137,7 +137,7 @@ class Series(nn.Module):  # type: ignore[misc, unused-ignore]
 class SeparableSeries(nn.Module):  # type: ignore[misc, unused-ignore]
     """DS-CNN over time: a convolution, three depthwise-separable ones, a linear layer.
 
-    All have stride 2 and `size` channels: a thirteenth of the weights of `Series` at 16.
+    The convolutions have stride 2 and `size` channels.
     """
 
     def __init__(

@@ -121,20 +121,19 @@ def _exercises(part: int) -> Task:
         partial(datasets.exercises, part=part), 3, 4, _TURNED, more=1, batch=64, average=0.99)
 
 
-def _small(
-    load: Callable[[Path], datasets.Split], channels: int, classes: int, change: Augment,
-    recipe: Recipe, size: int, others: tuple[int, ...],
-) -> Task:
-    """A network of `size` channels, so small that ternarizing it after training costs."""
-    network = partial(networks.SeparableSeries, channels=channels, classes=classes)
+def _small_exercises(part: int) -> Task:
+    """A network of 16 channels; trials have those of other sizes."""
+    network = partial(networks.SeparableSeries, channels=3, classes=4)
     trials: dict[str, Variant] = {}
-    for other in others:
-        made = partial(network, size=other)
-        trials[f"float-of-{other}"] = Variant(network=made)
-        trials[f"ternary-of-{other}"] = Variant("twn", network=made)
-        trials[f"tuned-of-{other}"] = Variant("twn", start=f"float-of-{other}", network=made)
+    for size in (8, 12, 24):
+        made = partial(network, size=size)
+        trials[f"float-of-{size}"] = Variant(network=made)
+        trials[f"ternary-of-{size}"] = Variant("twn", network=made)
+        trials[f"tuned-of-{size}"] = Variant("twn", start=f"float-of-{size}", network=made)
     return Task(
-        load, partial(network, size=size), change, recipe, _TUNED, MappingProxyType(trials), 0.25)
+        partial(datasets.exercises, part=part), partial(network, size=16), _TURNED,
+        Recipe(epochs=200, batch=64, rate=3e-3, average=0.99), _TUNED, MappingProxyType(trials),
+        0.25)
 
 
 def _cells(
@@ -234,9 +233,8 @@ TASKS: Final = MappingProxyType({
     "exercises": _exercises(0),
     # for more test samples: the other fourths of the recordings
     **{f"exercises-{part}": _exercises(part) for part in (1, 2, 3)},
-    "exercises-small": _small(
-        datasets.exercises, 3, 4, _TURNED, Recipe(epochs=200, batch=64, rate=3e-3, average=0.99),
-        size=16, others=(12, 24)),
+    "exercises-small": _small_exercises(0),
+    **{f"exercises-small-{part}": _small_exercises(part) for part in (1, 2, 3)},
     "basicmotions": _series(_MOTIONS, 6, 4),
     "basicmotions-lstm": Task(
         _MOTIONS, partial(_LSTM, inputs=6, classes=4, front=((32, 7, 2),)),
