@@ -121,19 +121,26 @@ def _exercises(part: int) -> Task:
         partial(datasets.exercises, part=part), 3, 4, _TURNED, more=1, batch=64, average=0.99)
 
 
-def _small_exercises(part: int) -> Task:
-    """A network of 16 channels; trials have those of other sizes."""
-    network = partial(networks.SeparableSeries, channels=3, classes=4)
+def _small(
+    load: Callable[[Path], datasets.Split], channels: int, classes: int, change: Augment,
+    recipe: Recipe, size: int, others: tuple[int, ...],
+) -> Task:
+    """A network of `size` channels; trials have those of other sizes."""
+    network = partial(networks.SeparableSeries, channels=channels, classes=classes)
     trials: dict[str, Variant] = {}
-    for size in (8, 12, 24):
-        made = partial(network, size=size)
-        trials[f"float-of-{size}"] = Variant(network=made)
-        trials[f"ternary-of-{size}"] = Variant("twn", network=made)
-        trials[f"tuned-of-{size}"] = Variant("twn", start=f"float-of-{size}", network=made)
+    for other in others:
+        made = partial(network, size=other)
+        trials[f"float-of-{other}"] = Variant(network=made)
+        trials[f"ternary-of-{other}"] = Variant("twn", network=made)
+        trials[f"tuned-of-{other}"] = Variant("twn", start=f"float-of-{other}", network=made)
     return Task(
-        partial(datasets.exercises, part=part), partial(network, size=16), _TURNED,
-        Recipe(epochs=200, batch=64, rate=3e-3, average=0.99), _TUNED, MappingProxyType(trials),
-        0.25)
+        load, partial(network, size=size), change, recipe, _TUNED, MappingProxyType(trials), 0.25)
+
+
+def _small_exercises(part: int) -> Task:
+    return _small(
+        partial(datasets.exercises, part=part), 3, 4, _TURNED,
+        Recipe(epochs=200, batch=64, rate=3e-3, average=0.99), 16, (8, 12, 24))
 
 
 def _cells(
@@ -236,6 +243,8 @@ TASKS: Final = MappingProxyType({
     "exercises-small": _small_exercises(0),
     **{f"exercises-small-{part}": _small_exercises(part) for part in (1, 2, 3)},
     "basicmotions": _series(_MOTIONS, 6, 4),
+    "basicmotions-small": _small(
+        _MOTIONS, 6, 4, augment.jitter, Recipe(epochs=200, batch=16, rate=3e-3), 4, (8,)),
     "basicmotions-lstm": Task(
         _MOTIONS, partial(_LSTM, inputs=6, classes=4, front=((32, 7, 2),)),
         partial(augment.distort, shift=4, warp=2, wander=0.1),
