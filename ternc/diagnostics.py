@@ -75,7 +75,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     candidates = list(known)
-    near = get_close_matches(word, candidates, n=1)
+    near = [name for name in candidates if name.lower() == word.lower()] or get_close_matches(
+        word, candidates, n=1)
     if not near:  # a part of a long name
         near = [name for name in candidates if len(word) > 3 and word.lower() in name.lower()][:1]
     return f"did you mean {near[0]!r}? " if near else ""
