@@ -156,7 +156,7 @@ class TestInteger:
                       attributes=attributes)
         samples = [layer.feeds(seed) for seed in range(16)]
         compiled = compile(layer.model(), target="host", calibration_data=samples)
-        suffix = {"float": "", "ternary": "_t2_lut", "mixed": "_mixed"}[weights]
+        suffix = {"float": "_blocked", "ternary": "_t2_lut", "mixed": "_mixed"}[weights]
         assert f"{op_type.lower()}_i8{suffix}" in opcodes(compiled)
         assert not [name for name in opcodes(compiled) if "f32" in name]
         import onnx_ir
@@ -188,16 +188,20 @@ class TestInteger:
         compiled = check_float(Layer("GRU", weights="mixed"))
         assert "gru_f32_w8" in opcodes(compiled)
 
+    @pytest.mark.parametrize(("weights", "fast_form", "plain_form"), [
+        ("ternary", "i8_t2_lut", "i8_t2"), ("float", "i8_blocked", "i8")])
     @pytest.mark.parametrize(("op_type", "attributes"), CELLS, ids=CELL_IDS)
-    def test_same_bytes_without_room_for_tables(self, op_type: str,
-                                                attributes: dict[str, int]) -> None:
-        layer = Layer(op_type, weights="ternary", inputs=9, hidden=13, steps=3, outputs=("y",),
+    def test_same_bytes_without_room(self, op_type: str, attributes: dict[str, int],
+                                     weights: str, fast_form: str, plain_form: str) -> None:
+        """Of tables, or of what goes into all gates."""
+        layer = Layer(op_type, weights=weights, inputs=9, hidden=13, steps=3, outputs=("y",),
                       attributes=attributes)
         samples = [layer.feeds(seed) for seed in range(8)]
-        fast, plain = (compile(layer.model(), target="host", calibration_data=samples,
-                               optimize=level) for level in ("default", "size"))
-        assert f"{op_type.lower()}_i8_t2_lut" in opcodes(fast)
-        assert f"{op_type.lower()}_i8_t2" in opcodes(plain)
+        fast = compile(layer.model(), target="host", calibration_data=samples)
+        plain = compile(layer.model(), target="host", calibration_data=samples,
+                        ram=fast.plan.arena_bytes - 4)
+        assert f"{op_type.lower()}_{fast_form}" in opcodes(fast)
+        assert f"{op_type.lower()}_{plain_form}" in opcodes(plain)
         for feeds in samples:
             found, wanted = fast.run(feeds), plain.run(feeds)
             for name, value in wanted.items():
@@ -254,7 +258,8 @@ class TestInteger:
         compiled = compile(path, target="esp32c3", calibration_data=motion[:96])
         names = opcodes(compiled)
         assert not [n for n in names if "f32" in n], names
-        assert any(n.endswith("_i8_t2_lut") for n in names) == (name == "lstm_ternary")
+        form = "_i8_t2_lut" if name == "lstm_ternary" else "_i8_blocked"
+        assert any(n.endswith(form) for n in names)
         session = oracle(path)
         wanted = np.stack([answers(session, {"motion": m[None]})["scores"] for m in motion[96:]])
         found = np.stack([compiled.run(m[None])["scores"] for m in motion[96:]])
@@ -329,7 +334,7 @@ class TestStateful:
         model = layer.model()
         # Calibrated on one step: its range is what a longer run may leave.
         compiled = compile(model, target="esp32c3", calibration_data=samples, stateful=True)
-        assert "lstm_i8" in opcodes(compiled)
+        assert "lstm_i8_blocked" in opcodes(compiled)
         found = np.concatenate([compiled.run(feeds)["y"] for feeds in samples])
         low, high = found.min(), found.max()
         assert np.abs(found - np.clip(wanted, low, high)).max() < 0.03

@@ -446,6 +446,16 @@ OPCODES: tuple[Opcode, ...] = (
            "gru_i8_t2; w: a byte selects a sum of 4 inputs or states"),
     Opcode(0xB2, "rnn_i8_t2_lut", _operands(f"{_LOOKED_UP} {_STATES} {_OUT} h_shift:u"),
            "rnn_i8_t2; w: a byte selects a sum of 4 inputs or states"),
+    # The same with int8 weights, the bytes of 0x69, 0x6b and 0x6d with 2^16 m_w for m_w: w
+    # [directions][gate][ceil(hidden/8)][inputs, then states][8]; k as above, by blocks of eight.
+    Opcode(0xB8, "lstm_i8_blocked",
+           _operands(f"{_LOOKED_UP} {_CELLS} {_OUT} h_shift:u cell_bits:u"),
+           "lstm_i8, int8 weights in blocks of eight rows"),
+    Opcode(0xB9, "gru_i8_blocked",
+           _operands(f"{_LOOKED_UP} {_STATES} {_OUT} h_shift:u linear_before_reset:u"),
+           "gru_i8, int8 weights in blocks of eight rows"),
+    Opcode(0xBA, "rnn_i8_blocked", _operands(f"{_LOOKED_UP} {_STATES} {_OUT} h_shift:u"),
+           "rnn_i8, int8 weights in blocks of eight rows"),
     Opcode(0xB3, "dense_i8_t2_lut5",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_DENSE} slab:u {_REQUANT}"),
            "as dense_i8_t2_lut; w [out/slab][tile][slab][8]: a byte selects a sum of 5 "

@@ -113,12 +113,15 @@
   X(0xb0, lstm_i8_t2_lut, 1, 23, "iccIIOOOsuuuuuuujjujjuu") \
   X(0xb1, gru_i8_t2_lut, 1, 21, "iccIOOsuuuuuuujjujjuu") \
   X(0xb2, rnn_i8_t2_lut, 1, 20, "iccIOOsuuuuuuujjujju") \
+  X(0xb8, lstm_i8_blocked, 1, 23, "iccIIOOOsuuuuuuujjujjuu") \
+  X(0xb9, gru_i8_blocked, 1, 21, "iccIOOsuuuuuuujjujjuu") \
+  X(0xba, rnn_i8_blocked, 1, 20, "iccIOOsuuuuuuujjujju") \
   X(0xb3, dense_i8_t2_lut5, 1, 13, "icccosuuuuujj") \
   X(0xb4, dense_i8_t2_lut_short, 1, 14, "iccosuuuuuuujj")
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x001f0100u, 0x00003f3fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x071f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -2313,6 +2316,82 @@ typedef struct {
   int32_t hi;
   uint32_t h_shift;
 } ternc_rnn_i8_t2_lut_args;
+
+/* lstm_i8, int8 weights in blocks of eight rows */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t k;
+  uint32_t h0;
+  uint32_t c0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t c_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t h_shift;
+  uint32_t cell_bits;
+} ternc_lstm_i8_blocked_args;
+
+/* gru_i8, int8 weights in blocks of eight rows */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t k;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t h_shift;
+  uint32_t linear_before_reset;
+} ternc_gru_i8_blocked_args;
+
+/* rnn_i8, int8 weights in blocks of eight rows */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t k;
+  uint32_t h0;
+  uint32_t y;
+  uint32_t h_last;
+  uint32_t scratch;
+  uint32_t steps;
+  uint32_t batch;
+  uint32_t in_features;
+  uint32_t hidden;
+  uint32_t directions;
+  uint32_t reverse;
+  uint32_t shift;
+  int32_t out_m;
+  int32_t out_c;
+  uint32_t out_shift;
+  int32_t lo;
+  int32_t hi;
+  uint32_t h_shift;
+} ternc_rnn_i8_blocked_args;
 
 /* as dense_i8_t2_lut; w [out/slab][tile][slab][8]: a byte selects a sum of 5 activations */
 typedef struct {

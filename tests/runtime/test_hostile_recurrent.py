@@ -9,15 +9,15 @@ from ternc.backends.esp32.isa import BY_NAME, TENSOR_KINDS, Kind
 from tests.runtime.harness import Array, Call, Number, Refused, call
 
 _NAMES = [f"{cell}_{form}" for cell in ("lstm", "gru", "rnn")
-          for form in ("f32", "f32_w8", "f32_t2", "i8", "i8_t2", "i8_t2_lut", "i8_mixed",
-                       "i16", "i16_t2", "i16_mixed")]
+          for form in ("f32", "f32_w8", "f32_t2", "i8", "i8_t2", "i8_t2_lut", "i8_blocked",
+                       "i8_mixed", "i16", "i16_t2", "i16_mixed")]
 _EXTREMES = (0, 2**31 - 1, 2**31, 2**32 - 1, 2**16, 2**24, 2**24 + 1, 2**28, 255)
 
 
 def _type(name: str, operand: str) -> type:
     """The element type that the kernel wants."""
     integer = "_i8" in name or "_i16" in name
-    if name.endswith("lut") and operand in ("k", "scratch"):
+    if name.endswith(("lut", "blocked")) and operand in ("k", "scratch"):
         return np.int32
     if operand in ("w", "r"):
         if "t2" in name or "mixed" in name:
@@ -31,7 +31,7 @@ def _type(name: str, operand: str) -> type:
 
 
 def _filled(rng: np.random.Generator, name: str, operand: str, size: int) -> Array:
-    """Random bytes; of a look-up, whose scratch holds tables, more, and codes that select.
+    """Random bytes; of a fast form more, for tables or blocks; of a look-up codes that select.
 
     Of rows of two kinds mostly with records that tell which of the first four are ternary.
     """
@@ -41,10 +41,12 @@ def _filled(rng: np.random.Generator, name: str, operand: str, size: int) -> Arr
             first = int(rng.integers(0, 16)) & int(rng.integers(0, 16))
             rows[:8] = [first, 0, 0, 0, 0, 0, first.bit_count(), 0]
         return rows
-    if not name.endswith("lut"):
+    if not name.endswith(("lut", "blocked")):
         return rng.integers(0, 256, size, np.uint8).view(_type(name, operand))
     filled = rng.integers(0, 256, 8 * size, np.uint8)
-    return filled % 82 * 2 if operand == "w" else filled.view(_type(name, operand))
+    if operand == "w" and name.endswith("lut"):
+        return filled % 82 * 2
+    return filled.view(_type(name, operand))
 
 
 @pytest.mark.parametrize("name", _NAMES)

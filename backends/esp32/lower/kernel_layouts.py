@@ -129,6 +129,22 @@ def unpack_recurrent_lut(
     return rows[..., :inputs], rows[..., first : first + hidden]
 
 
+def pack_recurrent_blocks(
+    w: npt.NDArray[np.generic], r: npt.NDArray[np.generic], gates: int
+) -> npt.NDArray[np.int8]:
+    """`lstm_i8_blocked` and its like, from int8 weights as in `pack_recurrent_lut`.
+
+    Returns:
+        [directions][gates][ceil(hidden / 8)][inputs, then states][8].
+    """
+    both = np.concatenate([w, r], -1)
+    directions, rows, columns = both.shape
+    hidden = rows // gates
+    blocks = np.zeros((directions, gates, -(-hidden // 8) * 8, columns), np.int8)
+    blocks[:, :, :hidden] = both.reshape(directions, gates, hidden, columns)
+    return np.ascontiguousarray(blocks.reshape(directions, gates, -1, 8, columns).swapaxes(3, 4))
+
+
 def conv_lut_numbers(codes: npt.NDArray[np.generic], group: int, parts: int) -> IntArray:
     """Pattern numbers of a convolution's weights: [out][tap][part][group], as `pattern_numbers`.
 

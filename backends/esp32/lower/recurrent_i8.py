@@ -3,7 +3,7 @@
 h has 15 fraction bits: tanh and its means with numbers below 1 stay within that. Cells have as
 many as their range leaves. With int16 at either end the layer runs in its int16 instruction, on an
 int8 x widened. Ternary int8 layers are computed by look-up where there is room for the
-tables, else by the plain kernel, which gives the same bytes.
+tables, int8 weights in blocks of rows, else by the plain kernel, which gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ternc.backends.esp32.lower.kernel_layouts import MOST_MIXED_ROWS, pack_mixe
 from ternc.backends.esp32.lower.nodes import label, required_input
 from ternc.backends.esp32.lower.recurrence import Recurrence, constant_state
 from ternc.backends.esp32.lower.recurrent_f32 import SCRATCH, nonzeros, scratch, sizes, store
+from ternc.backends.esp32.lower.recurrent_fast import fast_form
 from ternc.backends.esp32.lower.recurrent_gates import (
     STATE_BITS,
     Gates,
-    TernaryGates,
+    NarrowGates,
     gate_constants,
 )
-from ternc.backends.esp32.lower.recurrent_lut import look_up
 from ternc.backends.esp32.lower.state import kept_state
 from ternc.backends.esp32.lower.wide import BOUND, is_wide, requantize_wide, widened
 from ternc.backends.esp32.program import DType, OperandValue, Tensor
@@ -55,11 +55,13 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
         return False
     if any(is_wide(x, e.quantization) for e in outputs.values()):
         x = widened(ctx, node, x)
-    gates = gate_constants(layer, x)
+    ternary = layer.w.is_ternary and layer.r.is_ternary
+    mixed = None if ternary else _mixed_rows(layer)
+    gates = gate_constants(layer, x, narrow=mixed is None)
     if gates is None:
         return False
     bits = {"h": STATE_BITS, "c": _cell_bits(ctx, layer, outputs.get(2))}
-    kernel, operands = _kernel(ctx, layer, gates, x.is_wide)
+    kernel, operands = _kernel(ctx, layer, gates, x.is_wide, mixed)
     operands |= _output_operands(ctx, layer, outputs.get(0))
     last: dict[str, Tensor] = {}
     for letter, index in (("h", 5), ("c", 6))[: 2 if layer.is_lstm else 1]:
@@ -80,29 +82,31 @@ def emit_integer(ctx: Lowering, layer: Recurrence) -> bool:
     return True
 
 
-def _kernel(ctx: Lowering, layer: Recurrence, gates: Gates,
-            wide: bool) -> tuple[str, dict[str, OperandValue]]:
+def _kernel(
+    ctx: Lowering, layer: Recurrence, gates: Gates, wide: bool,
+    mixed: list[npt.NDArray[np.uint8]] | None,
+) -> tuple[str, dict[str, OperandValue]]:
     """The kernel's name, with its weights, constants and scratch."""
     names = [required_input(layer.node, i).name or letter for i, letter in ((1, "w"), (2, "r"))]
     where = label(layer.node)
-    if isinstance(gates, TernaryGates):
-        fast = look_up(layer, gates)
+    if isinstance(gates, NarrowGates):
+        fast = fast_form(layer, gates)
         room = ctx.room(layer.node.name or layer.node.op_type)
         if fast.pays and not room.least and fast.scratch * DType.I32.size <= room.scratch:
-            return f"{layer.kernel}_i8_t2_lut", {
-                "w": ctx.data(f"{names[0]}:weights", fast.weights, DType.U8),
+            return fast.kernel, {
+                "w": ctx.data(f"{names[0]}:weights", fast.weights, fast.dtype),
                 "k": ctx.data(f"{where}:k", fast.constants, DType.I32), "h_shift": gates.h_shift,
                 "scratch": Tensor(ctx.unique(f"{where}:scratch"), DType.I32, (fast.scratch,)),
             }
     ternary = layer.w.is_ternary and layer.r.is_ternary
-    mixed = None if ternary else _mixed_rows(layer)
+    narrow = isinstance(gates, NarrowGates) and not ternary
     form = "t2" if ternary else None if mixed is None else "mixed"
     weights = [store(ctx, matrix, f"{name}:weights", ternary) if mixed is None
                else ctx.data(f"{name}:weights", mixed[index], DType.U8)
                for index, (matrix, name) in enumerate(zip((layer.w, layer.r), names, strict=True))]
     return f"{layer.kernel}_{'i16' if wide else 'i8'}{f'_{form}' if form else ''}", {
         "w": weights[0], "r": weights[1],
-        "m_w": ctx.data(f"{where}:m_w", gates.m_w, DType.I32),
+        "m_w": ctx.data(f"{where}:m_w", gates.m_w << (16 if narrow else 0), DType.I32),
         "m_r": ctx.data(f"{where}:m_r", gates.m_r, DType.I32),
         "c": ctx.data(f"{where}:c", gates.c, DType.I32),
         "scratch": scratch(ctx, layer, DType.I16, _SCRATCH_I16[layer.kernel] if wide

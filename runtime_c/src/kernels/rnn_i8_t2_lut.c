@@ -1,6 +1,7 @@
 /* RNN, ternary weights by look-up, int8 activations, in integers only. */
-#define LUT_NAME rnn_i8_t2_lut
-#define LUT_CELL LUT_PLAIN
-#include "recurrent_lut.h"
+#define FAST_NAME rnn_i8_t2_lut
+#define FAST_CELL FAST_PLAIN
+#define FAST_W FAST_T2
+#include "recurrent_fast.h"
 
 TERNC_KERNEL(rnn_i8_t2_lut, check_rnn_i8_t2_lut, NULL, run_rnn_i8_t2_lut)
