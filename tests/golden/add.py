@@ -1,7 +1,7 @@
 """Adds a program that later runtimes must keep running, with its answers: never replaces one.
 
     python -m tests.golden.add NAME MODEL.onnx [--calibration X.npz] [--activations int16]
-    python -m tests.golden.add NAME operators [--calibration noise]
+    python -m tests.golden.add NAME operators|recurrences [--calibration noise] [--activations int16]
 
 Writes NAME.tern; NAME.in, the bytes of the inputs of three runs one after the other; and NAME.out,
 those of the outputs. Name it after the release and the model, like 0.1.0-gesture_cnn-int8.
@@ -18,10 +18,11 @@ from ternc._engine import Model
 from ternc.backends.esp32.decode import PortRecord, decode
 from ternc.backends.esp32.program import DType
 from ternc.compiler import compile as compile_model
-from tests.golden.operators import operators, samples
+from tests.golden.operators import operators, recurrences, samples
 
 FOLDER = Path(__file__).resolve().parent
 RUNS = 3
+MADE = {"operators": operators, "recurrences": recurrences}
 
 
 def random_input(port: PortRecord, dtype: DType, generator: np.random.Generator) -> bytes:
@@ -55,16 +56,18 @@ def main() -> None:
     """Compiles, runs and writes the three files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
-    parser.add_argument("model", help="an ONNX file, or 'operators' for the one made here")
-    parser.add_argument("--calibration", help="X.npz, or 'noise' for operators")
+    parser.add_argument("model", help=f"an ONNX file, or one made here: {', '.join(MADE)}")
+    parser.add_argument("--calibration", help="X.npz, or 'noise' for one made here")
     parser.add_argument("--activations", default="auto", choices=("auto", "int16"))
     given = parser.parse_args()
     paths = [FOLDER / f"{given.name}{suffix}" for suffix in (".tern", ".in", ".out")]
     if any(path.exists() for path in paths):
         parser.error(f"{given.name} exists; what is released stays: choose another name")
+    made = MADE[given.model]() if given.model in MADE else None
     compiled = compile_model(
-        operators() if given.model == "operators" else given.model, "esp32c3",
-        calibration_data=samples() if given.calibration == "noise" else given.calibration,
+        made or given.model, "esp32c3",
+        calibration_data=samples(made) if made is not None and given.calibration == "noise"
+        else given.calibration,
         activations=given.activations)
     parsed, generator = decode(compiled.blob), np.random.default_rng(1)
     inputs = b"".join(

@@ -9,6 +9,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 IMAGE, ROW = (1, 4, 6, 6), (1, 6)
+SEQUENCE = (4, 1, 5)  # steps, batch, inputs
+_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
 class _Builder:
@@ -92,8 +94,29 @@ def operators() -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)
 
 
-def samples() -> dict[str, np.ndarray]:
-    """Calibration data."""
+def recurrences() -> onnx.ModelProto:
+    """Input `sequence` [4, 1, 5]; an output for each recurrent operator, ternary and not."""
+    b = _Builder()
+    hidden, ends = 6, []
+    for op, gates in _GATES.items():
+        for ternary in (False, True):
+            w, r = (b.weights(1, gates * hidden, n, ternary=ternary)
+                    for n in (SEQUENCE[2], hidden))
+            ends.append(b.add(op, "sequence", w, r, b.weights(1, 2 * gates * hidden),
+                              hidden_size=hidden))
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        b.nodes, "recurrences", [value("sequence", TensorProto.FLOAT, SEQUENCE)],
+        [value(name, TensorProto.FLOAT, None) for name in ends], b.initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+
+
+def samples(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Calibration data, 16 samples for each input."""
     generator = np.random.default_rng(21)
-    return {name: generator.normal(size=(16, *shape[1:])).astype(np.float32)
-            for name, shape in (("image", IMAGE), ("row", ROW))}
+    shapes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+              for value in model.graph.input}
+    # The first axis of a sequence is its steps: its samples are whole sequences.
+    return {name: generator.normal(size=(16, *(shape if name == "sequence" else shape[1:])))
+            .astype(np.float32) for name, shape in shapes.items()}
