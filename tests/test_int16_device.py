@@ -111,13 +111,27 @@ def test_kernels_call_no_float_routine(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
+@pytest.mark.parametrize("weights", ["float", "mixed"])
 @pytest.mark.parametrize("op_type", ["LSTM", "GRU", "RNN"])
-def test_recurrent_layers_give_the_bytes_of_the_host(op_type: str) -> None:
-    layer = Layer(op_type, "bidirectional", steps=3)
+def test_recurrent_layers_give_the_bytes_of_the_host(op_type: str, weights: str) -> None:
+    layer = Layer(op_type, "bidirectional", steps=3, weights=weights)
     compiled = compile_model(
         layer.model(), "esp32c3", calibration_data=[layer.feeds(seed) for seed in range(4)],
         activations="int16")
     assert compiled.float_instructions() == 0
+    names = [item.opcode.name for item in compiled.program.instructions]
+    assert (f"{op_type.lower()}_i16_mixed" in names) == (weights == "mixed")
+    assert count(compiled).instructions > 0
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "present")
+@pytest.mark.parametrize("op_type", ["LSTM", "GRU", "RNN"])
+def test_mixed_rows_give_the_bytes_of_the_host(op_type: str) -> None:
+    layer = Layer(op_type, "bidirectional", steps=3, weights="mixed")
+    compiled = compile_model(
+        layer.model(), "esp32c3", calibration_data=[layer.feeds(seed) for seed in range(4)])
+    names = [item.opcode.name for item in compiled.program.instructions]
+    assert f"{op_type.lower()}_i8_mixed" in names
     assert count(compiled).instructions > 0
 
 
