@@ -1,7 +1,8 @@
 """Adds a program that later runtimes must keep running, with its answers: never replaces one.
 
     python -m tests.golden.add NAME MODEL.onnx [--calibration X.npz] [--activations int16]
-    python -m tests.golden.add NAME operators|recurrences [--calibration noise] [--activations int16]
+    python -m tests.golden.add NAME operators [--calibration noise] [--activations int16]
+    python -m tests.golden.add NAME recurrences [--calibration noise] [--activations int16]
 
 Writes NAME.tern; NAME.in, the bytes of the inputs of three runs one after the other; and NAME.out,
 those of the outputs. Name it after the release and the model, like 0.1.0-gesture_cnn-int8.
