@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
+from ternc.passes._channel_selection import rename, select
+from ternc.passes._channels import path_from
 from ternc.passes._graph import Array, constant, graph_of, initializer, input_at, only_consumer
 from ternc.passes._linear import Slot, weight_slots
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The first `channels` output channels of a layer, and the rest.
+
+    `order` is which channels they are, where they do not stay in theirs.
+    """
+
+    channels: int
+    order: tuple[int, ...] | None = None
 
 
 class SplitChannels(ir.passes.InPlacePass):
@@ -18,19 +32,34 @@ class SplitChannels(ir.passes.InPlacePass):
     Applies to Conv of one group, Gemm and MatMul with constant float weights and a constant bias
     or none. A bias added to a MatMul, and a Relu or Clip, which integer kernels compute with the
     layer, are split with it. The parts of node n are named n[:k] and n[k:].
+
+    With an order, the next layer reads the channels in that order; nothing else may read them,
+    and between the two may only be what keeps channels apart. `folded` gets the names of the
+    tensors between them, which are other tensors now.
     """
 
     name: ClassVar[str] = "split_channels"
 
-    def __init__(self, channels: Mapping[str, int]) -> None:
-        self.channels = channels
+    def __init__(
+        self, splits: Mapping[str, Split], folded: dict[str, str] | None = None
+    ) -> None:
+        self.splits = splits
+        self.folded = folded if folded is not None else {}
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Splits every node that `channels` names."""
-        nodes = [node for node in model.graph if node.name in self.channels]
+        """Splits every node that `splits` names."""
+        nodes = [node for node in model.graph if node.name in self.splits]
+        for node in nodes:  # all in their order first: what is split ends no path any more
+            order = self.splits[node.name or ""].order
+            if order is not None:
+                path = path_from(node)
+                assert path is not None
+                select(path, list(order))
+                rename(path, self.folded, "ordered")
         for node in nodes:
-            assert channels_of(node) > self.channels[node.name or ""] > 0
-            _split(node, self.channels[node.name or ""])
+            channels = self.splits[node.name or ""].channels
+            assert channels_of(node) > channels > 0
+            _split(node, channels)
         return ir.passes.PassResult(model, bool(nodes))
 
 

@@ -212,7 +212,7 @@ def compile(  # the name of the thing
                   labels=labels, quantized=quantized, fpu=chip.fpu)
     mixed = apply(
         prepared.model, precision, diagnostics, data, labels=labels, quantized=quantized,
-        evaluation=evaluation, price=price, progress=progress)
+        evaluation=evaluation, price=price, folded=prepared.folded, progress=progress)
     if precision.loses(data=data is not None, quantized=quantized):
         seen("quantize", prepared.model)  # compared for information: it is lossy
         remove = RemoveChannels(diagnostics, prepared.folded)  # what ranges leave constant

@@ -187,11 +187,12 @@ def apply(
     model: ir.Model, precision: Precision, diagnostics: Diagnostics, data: Samples | None = None,
     *, labels: Any = None, evaluation: Samples | None = None, quantized: bool = False,
     price: Callable[[ir.Model], Price] | None = None, memo: Memo | None = None,
-    progress: Progress | None = None,
+    folded: dict[str, str] | None = None, progress: Progress | None = None,
 ) -> MixedPrecision | None:
     """Quantizes `model` in place, as `precision` says; what mixed precision found, if it ran.
 
-    `price` is asked of mixed precision alone; `memo` holds fits of layers to the same data.
+    `price` is asked of mixed precision alone; `memo` holds fits of layers to the same data;
+    `folded` gets the tensors that are the model's no more.
 
     Raises:
         CompileError: the data does not fit, or the limit on the loss cannot be held.
@@ -210,7 +211,7 @@ def apply(
         assert price is not None
         mixed = choose(model, precision, data, price=price, labels=labels, evaluation=evaluation,
                        diagnostics=diagnostics, progress=progress)
-        SplitChannels(mixed.splits)(model)
+        SplitChannels(mixed.splits, folded)(model)
         nodes = frozenset(mixed.chosen.ternary)
         precision = replace(precision, keep={
             **precision.keep, **dict.fromkeys(mixed.chosen.int16, "int16")})

@@ -3,8 +3,8 @@
 What a layer costs where the others are int8 is not what it costs where they are ternary. So each
 layer is measured alone, and each as the only int8 one; either gives an order of sets that save
 more and more, and bisection finds the last set of each order that promises to hold the limit. To
-the best of them, layers are added, and exchanged, as long as that saves more; at last, of layers
-that are too much as a whole, some output channels are added.
+the best of them, layers are added, and exchanged, as long as that saves more; at last, layers are
+ternary for some of their output channels (`parts`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ternc.mixed.ladder import Item, highest, ladder
+from ternc.mixed.parts import Parts
 from ternc.mixed.search import Choice, Search
-from ternc.passes.split_channels import part_names
 
 _TRIES: Final = 4  # neighbours of the best choice that are measured before giving up
 _STEPS: Final = 6
-_SPLIT: Final = 2  # layers of which some channels are tried
+_SPLIT: Final = 2  # layers of which the first and the last channels are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,43 +79,23 @@ def candidates(
         if better is None:
             break
         found = better
+    parts = Parts.of(search, base, promises, useful)
+    overhead = parts.overhead([Item(n, saves[n], adds[0][n]) for n in useful], cost)
+    for start in [base] if found is base else [base, found]:
+        parts.measure_ladder(start, overhead, [
+            Item(n, saves[n], adds[0][n]) for n in useful if n not in start.ternary])
+    found = best()
     dear = {name: max(mean[name], 0.0) / saves[name] for name in useful}
-    whole = [name for name in useful if name not in found.ternary]
+    whole = [n for n in useful if n not in found.ternary and n not in parts.ranked]
     for name in sorted(whole, key=dear.__getitem__)[:_SPLIT]:
         # what saves less for its loss gives way
-        kept = [n for n in found.ternary if n not in forced and dear[n] <= dear[name]]
+        kept = [n for n in useful if n in found.ternary and dear[n] <= dear[name]]
         # beside all that is cheaper, and alone: the former may promise what nobody confirms
-        for start in dict.fromkeys((tuple(kept), ())):
-            _measure_parts(search, choice(start), name, promises)
-        found = best()
-        if found.splits:
+        for names in dict.fromkeys((tuple(kept), ())):
+            parts.measure_ends(choice(names), name)
+        if best() is not found:
             break
     return Candidates(singles, cheaper())
-
-
-def _measure_parts(
-    search: Search, start: Choice, name: str, promises: Callable[[Choice], bool]
-) -> None:
-    """Measures `start` with as many output channels of a layer as promise to hold, and with half.
-
-    The ternary ones are the first or the last, a multiple of four: kernels take them in fours. Of
-    rows of a recurrent layer they are those that lose least.
-    """
-    channels = search.channels(name)
-
-    def holds(fours: int, last: bool) -> bool:
-        at = channels - 4 * fours if last else 4 * fours
-        part = part_names(name, at)[last]
-        return promises(search.choice((*start.ternary, part), {**start.splits, name: at},
-                                      wide=start.wide))
-
-    for last in (False,) if search.splits_in_order(name) else (False, True):
-        low, high = 0, -(-channels // 4)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if holds(middle, last) else (low, middle)
-        if low > 1:
-            holds(low // 2, last)  # for where the confirming samples refuse the other
 
 
 def _added_losses(

@@ -44,6 +44,69 @@ def ladder(items: Sequence[Item]) -> list[Rung]:
     return [rung for rung in _thinned(sets, _RUNGS) if rung.names]
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A layer of which a part may be ternary: its item, and the shares of noise of k channels.
+
+    `shares` are those of the first 0, 1 .. n channels, or None where it is ternary as a whole or
+    not at all; a part costs `overhead` of what it saves.
+    """
+
+    item: Item
+    shares: Sequence[float] | None
+    overhead: float
+
+    def options(self) -> list[Option]:
+        """The parts that save anything, and the whole layer."""
+        noise = max(self.item.noise, 0.0)
+        found = [Option(None, self.item.saves, noise)] if self.item.saves > 0 else []
+        count = 0 if self.shares is None else len(self.shares) - 1
+        for channels in range(4, count, 4):
+            assert self.shares is not None
+            saves = self.item.saves * channels / count - self.overhead
+            if saves > 0:
+                found.append(Option(channels, saves, noise * self.shares[channels]))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """So many ternary channels of a layer (None: all of them), what they save and their noise."""
+
+    channels: int | None
+    saves: float
+    noise: float
+
+
+def part_ladder(curves: Sequence[Curve]) -> list[dict[str, int | None]]:
+    """Channels by layer as in `Option`, saving more and more at more and more noise.
+
+    From rung to rung, the step is taken that adds least noise for what it saves: no set of parts
+    saves more at less noise than a rung. The last rung holds every layer that saves anything.
+    """
+    steps = sorted(((slope, curve.item.name, option) for curve in curves
+                    for slope, option in _hull(curve.options())),
+                   key=lambda step: (step[0], step[1], step[2].saves))
+    rungs: list[dict[str, int | None]] = [{}]
+    for _, name, option in steps:
+        rungs.append({**rungs[-1], name: option.channels})
+    stride = -(-len(steps) // _RUNGS) if steps else 1
+    return rungs[:0:-stride][::-1]
+
+
+def _hull(options: Sequence[Option]) -> list[tuple[float, Option]]:
+    """The options on the lower convex hull, each with the noise per saving from the one before."""
+    found: list[tuple[float, Option]] = []
+    here = Option(0, 0.0, 0.0)
+    while True:
+        ahead = [((option.noise - here.noise) / (option.saves - here.saves), option)
+                 for option in options if option.saves > here.saves]
+        if not ahead:
+            return found
+        slope, here = min(ahead, key=lambda step: (step[0], -step[1].saves))
+        found.append((slope, here))
+
+
 def _undominated(sets: list[Rung]) -> list[Rung]:
     kept: list[Rung] = []
     for rung in sorted(sets, key=lambda s: (s.noise, -s.saves, s.names)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ternc.mixed.widening import Widening
+from ternc.passes.split_channels import Split
 from ternc.quality import Drop, Measure
 
 Objective = Literal["flash", "latency"]
@@ -55,9 +56,9 @@ class MixedPrecision:
     With labels, quality is accuracy in per cent, and the drop is from the float model. Without,
     quality is the SQNR of the output in dB, and the drop is from the int8 model. `confirmed` is
     the drop of the chosen point on samples that took no part in choosing it; `sure` is whether it
-    holds the limit with 95 % confidence. `splits` are the layers that the chosen point splits, by
-    the number of output channels of the first part, n[:k] of layer n. `widened` are the layers
-    that it gives int16 activations.
+    holds the limit with 95 % confidence. `splits` are the layers that the chosen point splits: k
+    output channels are the first part, n[:k] of layer n. `widened` are the layers that it gives
+    int16 activations.
     """
 
     measure: Measure
@@ -70,7 +71,7 @@ class MixedPrecision:
     chosen: Point
     confirmed: Drop
     sure: bool
-    splits: Mapping[str, int] = field(default_factory=dict)
+    splits: Mapping[str, Split] = field(default_factory=dict)
     widened: tuple[Widening, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,7 +87,8 @@ class MixedPrecision:
             "chosen": self.chosen.to_dict(),
             "confirmed": {"drop": self.confirmed.value, "error": self.confirmed.error,
                           "samples": self.confirmed.samples},
-            "sure": self.sure, "splits": dict(self.splits),
+            "sure": self.sure,
+            "splits": {node: split.channels for node, split in self.splits.items()},
             "widened": [w.to_dict() for w in self.widened],
         }
 

@@ -22,6 +22,7 @@ from ternc.reconstruct import Memo
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
+    from ternc.passes.split_channels import Split
     from ternc.precision import Precision
 
 OWN_ANSWERS: Final = "model"  # as labels: what the float model answers
@@ -60,7 +61,7 @@ class Choice:
     """
 
     ternary: tuple[str, ...]
-    splits: Mapping[str, int]
+    splits: Mapping[str, Split]
     price: Price
     model: onnx.ModelProto
     select: Scores
@@ -93,16 +94,17 @@ class Search:
         self.confirming = self.selecting if step == 1 else _part(
             check, expected, given, [not taken for taken in chosen])
         self._choices: dict[tuple[frozenset[str], frozenset[str]], Choice] = {}
-        self._memo = Memo()
+        self.memo = Memo()
 
     def choice(
-        self, ternary: Sequence[str], splits: Mapping[str, int] | None = None, *,
+        self, ternary: Sequence[str], splits: Mapping[str, Split] | None = None, *,
         wide: Sequence[str] = (),
     ) -> Choice:
         """Compiles with these layers ternary as `apply` would, and scores.
 
-        Layers named in `splits` are split into their first so many output channels and the rest,
-        and `ternary` may name either part. Those in `wide` get int16 activations.
+        Layers named in `splits` are split into some output channels and the rest, and `ternary`
+        may name either part. Those in `wide` get int16 activations. A layer is split in one order
+        only, which its fits are remembered by.
         """
         from ternc.passes.split_channels import SplitChannels
         from ternc.precision import apply
@@ -116,7 +118,7 @@ class Search:
             names = _in_order(model, key[0])
             asked = replace(self.precision, ternarize=None, weights="auto", keep=keep,
                             max_drop=None)
-            apply(model, asked, Diagnostics(), self.fit, memo=self._memo)
+            apply(model, asked, Diagnostics(), self.fit, memo=self.memo)
             proto = ir.to_proto(model)
             self._choices[key] = Choice(names, splits or {}, self.price(model), proto,
                                         self.selecting.score(proto), tuple(wide))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ternc.mixed.ladder import Item, highest, ladder
+from ternc.mixed.ladder import Curve, Item, highest, ladder, part_ladder
 
 ITEMS = st.lists(
     st.tuples(st.integers(-50, 1000), st.floats(0, 1, width=16)), max_size=6,
@@ -36,6 +37,35 @@ def test_many_layers_give_few_rungs() -> None:
     rungs = ladder([Item(f"n{i}", 100 + i * i, 1 / (1 + i)) for i in range(60)])
     assert 24 <= len(rungs) <= 48
     assert len(rungs[-1].names) == 60
+
+
+SHARES = st.lists(st.floats(0, 1, width=16), min_size=12, max_size=12).map(
+    lambda noise: [0.0, *np.cumsum(sorted(noise)) / max(sum(noise), 1e-9)])
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 1, width=16),
+                          st.none() | SHARES, st.integers(0, 100)), min_size=1, max_size=3))
+def test_no_parts_are_better_than_a_rung(
+    layers: list[tuple[int, float, list[float] | None, int]]
+) -> None:
+    """Nothing saves more at less noise; the last rung is every layer."""
+    curves = [Curve(Item(f"n{i}", saves, noise), shares, overhead)
+              for i, (saves, noise, shares, overhead) in enumerate(layers)]
+    options = [[(0, 0.0, 0.0), *((o.channels, o.saves, o.noise) for o in curve.options())]
+               for curve in curves]
+    rungs = part_ladder(curves)
+    totals = []
+    for rung in rungs:
+        taken = [next(o for o in every if o[0] == rung[curve.item.name])
+                 for curve, every in zip(curves, options, strict=True) if curve.item.name in rung]
+        totals.append((sum(o[1] for o in taken), sum(o[2] for o in taken)))
+    for one, other in itertools.pairwise(totals):
+        assert one[0] <= other[0] + 1e-6
+        assert one[1] <= other[1] + 1e-6
+    for chosen in itertools.product(*options):
+        saves, noise = sum(o[1] for o in chosen), sum(o[2] for o in chosen)
+        assert not any(saves > total[0] + 1e-6 and noise < total[1] - 1e-6 for total in totals)
+    assert rungs[-1] == {curve.item.name: None for curve in curves}
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
