@@ -57,6 +57,7 @@ CPI: Final[Mapping[str, float]] = MappingProxyType({
 })
 XTENSA: Final[Mapping[str, float]] = MappingProxyType({
     "dense_i8_t2_lut": 1.08, "dense_i8_t2_lut5": 0.86, "dense_i8_t2_lut_short": 1.05,
+    "dense_i8_t2_lut5_short": 0.84,
     "conv2d_i8_t2_lut": 3.55,
     "conv2d_i8_t2_taps": 3.22, "conv2d_i8_t2_lists": 4.3,
     "conv2d_i8_blocked": 1.87, "dense_i8_blocked": 1.76, "conv2d_i8_depthwise": 2.21,
@@ -186,6 +187,7 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "dense_i8_blocked": Cost(_M, 3.5, 3.5),
     "dense_i8_t2": Cost(_M, 9.33, 9.33),
     "dense_i8_t2_lut5": Cost(_M, 1.2, 1.2),
+    "dense_i8_t2_lut5_short": Cost(_M, 1.2, 1.2),
     "dense_i8_t2_lut": Cost(_M, 1.3, 1.3),
     "dense_i8_t2_lut_short": Cost(_M, 1.3, 1.3),
     "dense_i16": Cost(_M, 5.19, 5.19),

@@ -465,6 +465,9 @@ OPCODES: tuple[Opcode, ...] = (
            "as dense_i8_t2_lut; k int16 [out][2]: m = k[o][0] as uint16, e = m & 3, c = k[o][1];"
            " y = clamp((acc*m + (c << c_shift)) >> (shift + e), lo, hi), c_shift 4 to 16, shift 1"
            " to 28"),
+    Opcode(0xB5, "dense_i8_t2_lut5_short",
+           _operands(f"x:i w:c k:c y:o scratch:s {_DENSE} slab:u c_shift:u {_REQUANT}"),
+           "dense_i8_t2_lut5 with the constants of dense_i8_t2_lut_short"),
 )
 
 # Instructions of one model (-O speed): the blob numbers them from NATIVE on, their revision is a

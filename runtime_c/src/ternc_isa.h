@@ -117,11 +117,12 @@
   X(0xb9, gru_i8_blocked, 1, 21, "iccIOOsuuuuuuujjujjuu") \
   X(0xba, rnn_i8_blocked, 1, 20, "iccIOOsuuuuuuujjujju") \
   X(0xb3, dense_i8_t2_lut5, 1, 13, "icccosuuuuujj") \
-  X(0xb4, dense_i8_t2_lut_short, 1, 14, "iccosuuuuuuujj")
+  X(0xb4, dense_i8_t2_lut_short, 1, 14, "iccosuuuuuuujj") \
+  X(0xb5, dense_i8_t2_lut5_short, 1, 13, "iccosuuuuuujj")
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x071f0100u, 0x00003f3fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -2427,6 +2428,23 @@ typedef struct {
   int32_t lo;
   int32_t hi;
 } ternc_dense_i8_t2_lut_short_args;
+
+/* dense_i8_t2_lut5 with the constants of dense_i8_t2_lut_short */
+typedef struct {
+  uint32_t x;
+  uint32_t w;
+  uint32_t k;
+  uint32_t y;
+  uint32_t scratch;
+  uint32_t rows;
+  uint32_t in_features;
+  uint32_t out_features;
+  uint32_t slab;
+  uint32_t c_shift;
+  uint32_t shift;
+  int32_t lo;
+  int32_t hi;
+} ternc_dense_i8_t2_lut5_short_args;
 
 /* y = requant(conv(x, w)) with w in generated straight-line code; c holds c - m/2 */
 typedef struct {

@@ -58,6 +58,11 @@ def test_an_ordinary_layer_takes_four_bytes_for_each_output() -> None:
     assert k.nbytes == 4 * 128
 
 
+def test_a_large_layer_takes_them_with_five_weights_to_a_byte() -> None:
+    compiled = ternc.compile(chain((1000, 1000), (1.0,)), "esp32c3")
+    assert kernels(compiled) == ["dense_i8_t2_lut5_short"]
+
+
 def test_constants_that_differ_too_much_stay_long() -> None:
     assert kernels(ternc.compile(chain((256, 128), (1.0,)), "esp32c3")) == [SHORT]
     assert kernels(ternc.compile(chain((256, 128), (4000.0,)), "esp32c3")) == [LONG]

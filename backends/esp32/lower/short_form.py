@@ -1,7 +1,7 @@
 """Requantization constants of ternary dense layers: half as long where that is exact enough.
 
-The constants do not depend on the kernel, so that every kernel gives the same bytes; one form of
-the look-up kernel reads them as they are, all others in their long form. Sums of int8 weights are
+The constants do not depend on the kernel, so that every kernel gives the same bytes; forms of
+the look-up kernels read them as they are, all others in their long form. Sums of int8 weights are
 too large: their products with 16 bits leave 32. A convolution has few outputs' constants beside
 its weights, and code to read them in a second form would take more than it saves.
 """
@@ -17,8 +17,10 @@ from ternc.backends.esp32.lower.kernel_cost import Choice
 from ternc.backends.esp32.program import DType, OperandValue
 from ternc.quantize import Requantization, ShortConstants, short_constants
 
-_LONG: Final = "dense_i8_t2_lut"
-_SHORT: Final = "dense_i8_t2_lut_short"
+_SHORT: Final = {  # forms of kernels that read short constants
+    "dense_i8_t2_lut": "dense_i8_t2_lut_short",
+    "dense_i8_t2_lut5": "dense_i8_t2_lut5_short",
+}
 _SECOND_KERNEL: Final = 1900  # bytes of code: a model rather uses one of the two
 
 
@@ -38,10 +40,11 @@ def constant_operands(
 
     `linked` are the kernels of the program so far.
     """
-    if short is not None and choice is not None and choice.name == _LONG:
+    other = None if choice is None else _SHORT.get(choice.name)
+    if short is not None and choice is not None and other is not None:
         saved = short.packed.nbytes  # the long form takes twice as much
-        if _SHORT in linked or _LONG not in linked or saved > _SECOND_KERNEL:
+        if other in linked or choice.name not in linked or saved > _SECOND_KERNEL:
             packed = ctx.data(f"{name}:k", short.packed, DType.I16)
-            return _SHORT, {"k": packed, "c_shift": short.c_shift, "shift": short.shift}
+            return other, {"k": packed, "c_shift": short.c_shift, "shift": short.shift}
     return None, {"m": ctx.data(f"{name}:m", long.m, DType.I32),
                   "c": ctx.data(f"{name}:c", long.c, DType.I32), "shift": int(long.shift)}

@@ -4,8 +4,27 @@
  * `block` tables are built at a time; the sums of `slab` outputs wait in scratch, behind the tables
  * (w: [slab][tile][out][block]).
  *
- * LUT_NAME is the instruction; with LUT_SHORT its constants are short (short_requant.h). */
+ * LUT_NAME is the instruction. With LUT_FIVE a byte stands for five weights, and the block is 8
+ * (five_tile.h); with LUT_SHORT the constants are short (short_requant.h). */
+#ifdef LUT_FIVE
+#include "five_tile.h"
+#define LUT_GROUP 5u
+#define LUT_BLOCK(args) ((uint32_t)TERNC_FIVE_TABLES)
+#define LUT_IS_BLOCK(args) 1
+#define LUT_WORDS TERNC_FIVE_WORDS
+#define LUT_CODES ternc_five_codes
+#define LUT_SUMS(t, args, x, w, sums, count) \
+  ternc_five_sums(t, x, (args)->in_features, w, sums, count)
+#else
 #include "pair_tile.h"
+#define LUT_GROUP 4u
+#define LUT_BLOCK(args) ((args)->block)
+#define LUT_IS_BLOCK(args) ((args)->block == 4 || (args)->block == 8 || (args)->block == 16)
+#define LUT_WORDS TERNC_PAIR_WORDS
+#define LUT_CODES ternc_pair_codes
+#define LUT_SUMS(t, args, x, w, sums, count) \
+  ternc_tile_sums(t, (args)->block, x, (args)->in_features, w, sums, count)
+#endif
 #ifdef LUT_SHORT
 #include "short_requant.h"
 #endif
@@ -29,24 +48,23 @@ TERNC_COLD static int LUT_FN(requantizes)(const ternc_op *op, const LUT_ARGS *ar
 
 TERNC_COLD static ternc_status LUT_FN(check)(const ternc_op *op) {
   const LUT_ARGS *args = (const LUT_ARGS *)op->args;
+  uint32_t width;
   uint64_t codes;
   if (!ternc_is_dim(args->rows) || !ternc_is_dim(args->in_features) ||
-      !ternc_is_dim(args->out_features) ||
-      (args->block != 4 && args->block != 8 && args->block != 16) ||
-      args->slab == 0 || args->slab > args->out_features || !LUT_FN(requantizes)(op, args)) {
+      !ternc_is_dim(args->out_features) || !LUT_IS_BLOCK(args) || args->slab == 0 || args->slab > args->out_features || !LUT_FN(requantizes)(op, args)) {
     return TERNC_E_OPERAND;
   }
-  codes = ((args->in_features + 4u * args->block - 1) / (4u * args->block)) *
-          (uint64_t)args->block * args->out_features;
+  width = LUT_GROUP * LUT_BLOCK(args);
+  codes = (args->in_features + width - 1) / width * (uint64_t)LUT_BLOCK(args) * args->out_features;
   if (ternc_expect(op, args->x, TERNC_I8, (uint64_t)args->rows * args->in_features) ||
       ternc_expect(op, args->y, TERNC_I8, (uint64_t)args->rows * args->out_features) ||
       ternc_expect(op, args->w, TERNC_U8, codes) ||
       ternc_expect(op, args->scratch, TERNC_I32,
-                   (uint64_t)TERNC_PAIR_WORDS * args->block + args->slab)) {
+                   (uint64_t)LUT_WORDS * LUT_BLOCK(args) + args->slab)) {
     return TERNC_E_OPERAND;
   }
   /* The codes address the tables. */
-  if (!ternc_pair_codes((const uint8_t *)ternc_data(op, args->w), codes)) return TERNC_E_OPERAND;
+  if (!LUT_CODES((const uint8_t *)ternc_data(op, args->w), codes)) return TERNC_E_OPERAND;
   return TERNC_OK;
 }
 
@@ -60,7 +78,7 @@ static void LUT_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
   const int32_t *c = (const int32_t *)ternc_data(op, a.c);
 #endif
   int8_t *y = (int8_t *)ternc_data(op, a.y);
-  uint32_t *t = (uint32_t *)ternc_data(op, a.scratch), *sums = t + TERNC_PAIR_WORDS * a.block;
+  uint32_t *t = (uint32_t *)ternc_data(op, a.scratch), *sums = t + LUT_WORDS * LUT_BLOCK(&a);
   uint32_t row, done, count, i;
   (void)begin; /* the tables serve every output: the work does not divide */
   (void)end;
@@ -68,7 +86,7 @@ static void LUT_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
     const uint8_t *w = (const uint8_t *)ternc_data(op, a.w);
     for (done = 0; done < a.out_features; done += count) {
       count = a.out_features - done < a.slab ? a.out_features - done : a.slab;
-      w = ternc_tile_sums(t, a.block, x, a.in_features, w, sums, count);
+      w = LUT_SUMS(t, &a, x, w, sums, count);
 #ifdef LUT_SHORT
       k = constants + 2 * (size_t)done;
       for (i = 0; i < count; i++, k += 2) {
@@ -84,7 +102,14 @@ static void LUT_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
 }
 
 #undef LUT_NAME
+#undef LUT_FIVE
 #undef LUT_SHORT
+#undef LUT_GROUP
+#undef LUT_BLOCK
+#undef LUT_IS_BLOCK
+#undef LUT_WORDS
+#undef LUT_CODES
+#undef LUT_SUMS
 #undef LUT_PASTE2
 #undef LUT_PASTE
 #undef LUT_FN
