@@ -25,7 +25,9 @@ pytest.importorskip("ternc._engine", reason="the C runtime is not built: pip ins
 
 def every_instruction() -> CompiledModel:
     """A program with most of the int16 instructions."""
-    return compile_model(operators(), "esp32c3", calibration_data=samples(operators()), activations="int16")
+    proto = operators()
+    return compile_model(
+        proto, "esp32c3", calibration_data=samples(proto), activations="int16")
 
 
 def test_the_model_of_all_operators_runs_in_int16() -> None:
