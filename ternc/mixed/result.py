@@ -94,22 +94,28 @@ class MixedPrecision:
 
     def table(self) -> str:
         """The frontier as text, smallest first; the chosen point is marked."""
-        from ternc.report import short
-
         unit = "%" if self.measure == "accuracy" else " dB"
         lines = [f"mixed precision, {self.measure} on {self.samples} samples, drop at most "
                  f"{self.limit:g}, for least {self.objective}:"]
         for p in self.frontier:
             mark = "*" if p == self.chosen else " "
-            names = f": {', '.join(map(short, p.ternary))}" if p.ternary else ""
-            wide = f"; int16: {', '.join(map(short, p.int16))}" if p.int16 else ""
+            names = f": {', '.join(map(_short, p.ternary))}" if p.ternary else ""
+            wide = f"; int16: {', '.join(map(_short, p.int16))}" if p.int16 else ""
             lines.append(f"{mark} {p.flash_bytes:>10,} bytes  {p.arena_bytes:>8,} arena  "
                          f"{p.instructions:>12,} instructions  "
                          f"{p.quality:6.2f}{unit}  drop {p.drop:5.2f} +- {p.error:.2f}  "
                          f"{len(p.ternary)} ternary{names}{wide}")
-        lines += [f"  int16 in {short(w.node)} alone: drop {-w.gain:+.2f}, "
+        lines += [f"  int16 in {_short(w.node)} alone: drop {-w.gain:+.2f}, "
                   f"{w.flash_bytes:+,} bytes, {w.arena_bytes:+,} arena, "
                   f"{w.instructions:+,} instructions" for w in self.widened]
         lines.append(f"  * on {self.confirmed.samples} samples that did not choose it: drop "
                      f"{self.confirmed.value:.2f} +- {self.confirmed.error:.2f}")
         return "\n".join(lines)
+
+
+def _short(name: str) -> str:
+    """The name of a layer for people; which of its channels it means stays."""
+    from ternc.report import short
+
+    layer, bracket, channels = name.rpartition("[")
+    return f"{short(layer)}[{channels}" if bracket and channels.endswith("]") else short(name)

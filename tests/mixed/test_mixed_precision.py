@@ -12,8 +12,10 @@ from onnx_ir.passes import common
 import ternc
 from ternc.cli import main
 from ternc.diagnostics import CompileError, TerncError, UsageError
+from ternc.mixed.result import MixedPrecision, Point
 from ternc.oracle import Oracle
-from ternc.quality import accuracy, sqnr
+from ternc.passes.split_channels import Split
+from ternc.quality import Drop, accuracy, sqnr
 from tests.passes.running import graph
 
 RNG = np.random.default_rng(0)
@@ -159,6 +161,13 @@ def test_answers_of_the_model_as_labels() -> None:
     assert labelled.mixed == compiled.mixed  # LABELS are the model's answers
     one_hot = ternc.compile(MODEL, calibration_data=X, labels=np.eye(4)[LABELS], max_drop=50.0)
     assert one_hot.mixed == compiled.mixed
+
+
+def test_the_table_says_which_part_of_a_layer() -> None:
+    point = Point(("a/b;a/c[:12]", "d"), 1000, 200, 3000, 50.0, 0.5, 0.1)
+    found = MixedPrecision("sqnr", "flash", 1.0, 50.0, 9, (), (point,), point, Drop(0.5, 0.1, 6),
+                           sure=True, splits={"a/b;a/c": Split(12)})
+    assert "2 ternary: a/b[:12], d" in found.table()
 
 
 def test_few_samples_prove_nothing() -> None:
