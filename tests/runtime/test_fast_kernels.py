@@ -142,7 +142,7 @@ def test_dense_blocked(rows: int, inputs: int, outputs: int, seed: int, fill: in
 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_small_dense_layers_run_on_the_convolution_that_is_linked(rows: int) -> None:
-    layer, tensors, numbers = dense_case(rows, 40, 12, 5, None, "i8")
+    layer, tensors, numbers = dense_case(rows, 37, 10, 5, None, "i8")
     expected = call("dense_i8", tensors, **numbers)["y"]
     integers = {name: int(value) for name, value in numbers.items()}
     macs = rows * layer.codes.size

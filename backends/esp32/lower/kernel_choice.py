@@ -28,6 +28,7 @@ _SLABS = (32, 64, 128, 256)  # outputs of a dense layer whose sums are in memory
 # Multiply-accumulates below which the fast kernel is not worth its own flash; such a layer may run
 # on a fast one that an earlier layer has linked, and so needs no kernel at all.
 _SMALL_DENSE = 1024
+_KERNEL_SAVED = 1.25  # how much slower it may be on that, which saves the plain kernel's flash
 _TILES_MOST = 1024  # weights of a layer that may take 3.6 times their bytes to be faster
 # Instructions of the plain kernels per multiply-accumulate, and per output.
 _PLAIN_OUTPUT = 65
@@ -86,6 +87,9 @@ def choose(
         return best if best is not None and extra(best) <= 0 else None
     found = [c for c in found if extra(c) <= room.scratch]
     best = min(found, key=lambda c: (c.cycles, c.scratch), default=None)
+    if kernel == "dense" and not ternary and "dense_i8" not in linked and best and (
+            best.name in linked):
+        plain *= _KERNEL_SAVED
     return best if best is not None and best.cycles < plain else None
 
 
