@@ -26,10 +26,12 @@ def tensor(name: str, size: int, align: int = 1) -> Tensor:
 
 
 def make(opcode: str, **tensors: Tensor | None) -> Instruction:
-    """An instruction whose numbers do not matter: 0, and one dense loop where there are loops."""
+    """An instruction whose numbers do not matter: 0, one image, one dense loop."""
     values: dict[str, OperandValue] = {
         operand.name: None if operand.kind in TENSOR_KINDS else 0
         for operand in BY_NAME[opcode].operands}
+    if "n" in values:
+        values["n"] = 1
     given = next(t for t in tensors.values() if t is not None)
     for i in range(6):
         last = int(i == 5)
@@ -75,7 +77,7 @@ def programs(draw: Callable[[Any], Any], most: int = 9) -> Program:
     for _ in range(draw(st.integers(0, most))):
         x = draw(st.sampled_from(alive))
         kind = draw(st.sampled_from(["sigmoid", "copy", "two copies", "binary", "scratch",
-                                     "pool", "pool"]))
+                                     "pool", "pool", "channels"]))
         y = new(x.nbytes if kind in ("sigmoid", "binary") else draw(sizes))
         if kind == "sigmoid":
             items.append(make("sigmoid_f32", x=x, y=y))
@@ -85,6 +87,10 @@ def programs(draw: Callable[[Any], Any], most: int = 9) -> Program:
         elif kind == "pool":
             kernel, stride = draw(st.integers(1, 5)), draw(st.integers(1, 3))
             items.append(maxpool(x, y, kernel, stride, draw(st.integers(0, 2))))
+        elif kind == "channels":
+            w = Tensor("w", DType.I8, (1,), Region.CONSTANT)
+            items.append(make("conv2d_i8_depthwise", x=x, w=w, m=w, c=w, y=y,
+                              scratch=new(draw(sizes))))
         elif kind == "scratch":
             w = Tensor("w", DType.I8, (1,), Region.CONSTANT)
             items.append(make("dense_i8_t2_lut", x=x, w=w, m=w, c=w, y=y,

@@ -35,6 +35,7 @@ class Walk(Enum):
     UNKNOWN = ""
     PIXELS = "y ahead of x or behind it"  # one by one; from the last where y begins behind x
     PAIRS = "y ahead of x"  # each two pixels read before either is written, from the first on
+    CHANNELS = "a smaller y where x begins"  # each read as a whole before it is written
 
 
 TENSOR_KINDS = frozenset({Kind.IN, Kind.OUT, Kind.CONST, Kind.SCRATCH})
@@ -347,11 +348,12 @@ OPCODES: tuple[Opcode, ...] = (
            "residual as in conv2d_i8_blocked", aliases=(("r", "y"),)),
     Opcode(0x84, "conv2d_i8_depthwise",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
-           "y = requant(conv(x, w)), int8, groups in_c, up 1", aliases=(("x", "y"),)),
+           "y = requant(conv(x, w)), int8, groups in_c, up 1", aliases=(("x", "y"),),
+           walk=Walk.CHANNELS),
     Opcode(0x85, "conv2d_i8_t2_taps",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), groups in_c, up 1; w as in conv2d_i8_t2",
-           aliases=(("x", "y"),)),
+           aliases=(("x", "y"),), walk=Walk.CHANNELS),
     Opcode(0xA0, "conv2d_i8_t2_lists",
            _operands(f"x:i w:c m:c c:c y:o scratch:s {_CONV} lines:u x_zero:j {_REQUANT}"),
            "y = requant(conv(x, w)), groups in_c, up 1; w for each output a count and so many"

@@ -161,13 +161,21 @@ def _lower_bound(blocks: Sequence[Block], count: int) -> tuple[int, int]:
     return sums[step], step
 
 
-def _forbidden(block: Block, other: Block) -> tuple[int, int]:
-    """How far before `other` the block has to begin at least, or how far behind its beginning."""
+def _forbidden(block: Block, other: Block) -> list[tuple[int, int]]:
+    """How far before `other` the block has to begin at least, or how far behind its beginning.
+
+    Each pair holds by itself: of two, between them is a place that is allowed.
+    """
+    ahead, behind, over = block.size, other.size, None
     if block.source is other and block.over is not None:
-        return block.over.ahead, block.over.behind
-    if other.source is block and other.over is not None:
-        return other.over.behind, other.over.ahead
-    return block.size, other.size
+        over = block.over
+        ahead, behind = over.ahead, over.behind
+    elif other.source is block and other.over is not None:
+        over = other.over
+        ahead, behind = over.behind, over.ahead
+    if over is not None and over.same:
+        return [(ahead, 0), (0, behind)]
+    return [(ahead, behind)]
 
 
 class _Placer:
@@ -177,8 +185,8 @@ class _Placer:
         self.blocks = blocks
         self.sizes = [block.size for block in blocks]
         self.alignments = [block.alignment for block in blocks]
-        self.rivals = [[(k, *_forbidden(block, other)) for k, other in enumerate(blocks)
-                        if k != i and block.overlaps(other)]
+        self.rivals = [[(k, *each) for k, other in enumerate(blocks)
+                        if k != i and block.overlaps(other) for each in _forbidden(block, other)]
                        for i, block in enumerate(blocks)]
         self.offsets = [0] * len(blocks)
 

@@ -32,15 +32,19 @@ class Overlap:
     target: Tensor
     ahead: int
     behind: int
+    same: bool = False  # or both begin at one place
 
     def allows(self, source: int, target: int) -> bool:
         """Whether the tensors may be at these offsets."""
-        return target + self.ahead <= source or target >= source + self.behind
+        return (target + self.ahead <= source or target >= source + self.behind
+                or (self.same and target == source))
 
     @property
     def saved(self) -> int:
         """Bytes that both take less than they would apart."""
         x, y = self.source.nbytes, self.target.nbytes
+        if self.same:
+            return min(x, y)
         return x + y - min(max(self.ahead + x, y), max(self.behind + y, x))
 
 
@@ -57,6 +61,9 @@ def overlap(item: Instruction) -> Overlap | None:
         return None
     if item.tensors(Kind.IN).count(x) > 1 or numbers["n"] != 1:
         return None
+    if walk is Walk.CHANNELS:  # those as large take its place for good
+        smaller = y.nbytes < x.nbytes and numbers["in_c"] == numbers["out_c"]
+        return Overlap(x, y, y.nbytes, x.nbytes, same=True) if smaller else None
     ahead, behind = _distances(numbers, x.dtype.size, y.dtype.size, 2 if walk is Walk.PAIRS else 1)
     step = max(x.alignment, y.alignment)
     # Kernels go backwards where y begins behind x, and only there.

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ternc.backends.esp32.encode import encode
 from ternc.backends.esp32.isa import BY_NAME
+from ternc.backends.esp32.lower.kernel_choice import candidates
 from ternc.backends.esp32.overlap import Overlap, overlap
 from ternc.backends.esp32.program import DType, Instruction, OperandValue, Region, Tensor
 from ternc.compiler import Activations
@@ -183,6 +184,48 @@ def test_distances() -> None:
     halves = _pooling(8, 4, kernel=2, stride=2, pad=0)
     assert halves is not None
     assert (halves.ahead, halves.behind, halves.saved) == (1, 5, 3)
+
+
+@SETTINGS
+@given(numbers=windows(), channels=st.integers(1, 9), ternary=st.booleans(),
+       seed=st.integers(0, 99))
+def test_fewer_pixels_where_the_input_begins(
+    numbers: dict[str, int], channels: int, ternary: bool, seed: int
+) -> None:
+    """A depthwise kernel has read of x what its channel overwrites."""
+    rng = np.random.default_rng(seed)
+    taps = numbers["kernel_h"] * numbers["kernel_w"]
+    codes = rng.integers(-1, 2, (channels, taps)).astype(np.int8)
+    covered = [(numbers[f"out_{a}"] - 1) * numbers[f"stride_{a}"]
+               + (numbers[f"kernel_{a}"] - 1) * numbers[f"dilation_{a}"] + 1 for a in "hw"]
+    geometry = {**numbers, "in_c": channels, "out_c": channels, "groups": channels, "up_h": 1,
+                "up_w": 1}
+    name = "conv2d_i8_depthwise"
+    w: Array = codes
+    scratch: Array = np.zeros(covered[0] * covered[1], np.int8)
+    if ternary:
+        (choice,) = (c for c in candidates("conv2d", codes.reshape(
+            channels, numbers["kernel_h"], numbers["kernel_w"], 1), True, geometry)
+            if c.name == "conv2d_i8_t2_taps")
+        name, w = choice.name, choice.weights
+        scratch = np.zeros(4 * choice.scratch // choice.scratch_type.size,
+                           choice.scratch_type.numpy)
+        geometry |= choice.numbers
+    shape = numbers["in_h"] * numbers["in_w"] * channels
+    tensors: dict[str, Array | None] = {
+        "x": _integers(rng, shape, "int8"), "w": w, "scratch": scratch,
+        "m": np.full(channels, 2**17, np.int32), "c": np.zeros(channels, np.int32),
+        "y": np.zeros(numbers["out_h"] * numbers["out_w"] * channels, np.int8)}
+    full = {**geometry, "x_zero": 3, "shift": 3, "lo": -128, "hi": 127}
+    over = _overlap(name, tensors, full)
+    assume(over is not None)
+    assert over is not None
+    assert over.allows(64, 64)
+    assert not over.allows(64, 65)
+    apart, shared = Call(name, tensors, full), Call(name, tensors, full, over={"y": ("x", 0)})
+    assert apart.check() == shared.check() == 0
+    expected = apart.run([(0, 1)], 0xA5)["y"]
+    np.testing.assert_array_equal(shared.run([(0, 1)], 0xA5)["y"], expected)
 
 
 def test_a_window_on_the_whole_input_shares_nothing() -> None:
