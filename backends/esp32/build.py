@@ -51,10 +51,10 @@ def build(
         model: As `lower` takes it.
         diagnostics: Receives every problem.
         optimize: "size" computes pooled convolutions in bands and lets the smallest arena that
-            there is grow by an eighth, small ones double by up to 4 KB and the smallest grow by
-            1 KB; "default" lets it grow to three and a half times, by 44 KB at most, large ones
-            double, with bands only where it would not fit else; "speed" lets it grow by 44 KB or
-            double, and generates code for ternary convolutions.
+            there is with outputs apart from inputs grow by an eighth, small ones double by up to
+            4 KB and the smallest grow by 1 KB; "default" lets it grow to three and a half times,
+            by 44 KB at most, large ones double, with bands only where it would not fit else;
+            "speed" lets it grow by 44 KB or double, and generates code for ternary convolutions.
         symbol: Prefix of generated C names.
         room: Bytes of RAM that the arena may take.
         fuse: See `lower`, as for the rest.
@@ -85,7 +85,9 @@ def build(
         best = _in_bands(best, least)
         program, _ = lowered(Diagnostics(), lambda _: Room(_PLENTY))
         memory = _Memory(program, plan_memory(program))
-    budget = _budget(best.plan.arena_bytes, optimize, room)
+    # What the smallest kernels save by outputs over their inputs is not to make "size" slower.
+    smallest = best.plan.apart_bytes if optimize == "size" else best.plan.arena_bytes
+    budget = _budget(min(smallest, max(room, best.plan.arena_bytes)), optimize, room)
     allowance = budget
     for _ in range(_ATTEMPTS):
         rooms = memory.within(allowance)

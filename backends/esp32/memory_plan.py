@@ -72,6 +72,13 @@ class MemoryPlan:
     blocks: tuple[Block, ...]
     strategy: str
 
+    @property
+    def apart_bytes(self) -> int:
+        """The arena if no output lay over a part of its input, at least."""
+        steps = {block.first for block in self.blocks}
+        return max((sum(b.size for b in self.blocks if b.first <= step <= b.last)
+                    for step in steps), default=0)
+
 
 def plan_memory(program: Program, *, reorder: bool = True) -> MemoryPlan:
     """Orders the instructions, gives every activation its offset, and sizes the regions."""
