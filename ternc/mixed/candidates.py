@@ -93,8 +93,6 @@ def candidates(
         # beside all that is cheaper, and alone: the former may promise what nobody confirms
         for names in dict.fromkeys((tuple(kept), ())):
             parts.measure_ends(choice(names), name)
-        if best() is not found:
-            break
     return Candidates(singles, cheaper())
 
 
