@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.benchmarks import emulate
-from tests.benchmarks.realistic import sounds
+from tests.benchmarks.machine_sounds import sounds
 from tests.benchmarks.ternarized import CASES, measured
 from tests.shared_models import needs_data, needs_models
 
