@@ -228,7 +228,8 @@ def test_recurrent_layers_beside_int16_ones(kind: str) -> None:
     kept = ternc.compile(proto, "host", calibration_data=data, activations="int16",
                          keep={kind: "int8"})
     assert not [d for d in kept.diagnostics if d.code == "TC0203"]
-    assert instructions(kept) == ["dense_i16", f"{kind}_i8", "rescale", "dense_i16"]
+    assert instructions(kept) == [
+        "dense_i16", f"{kind}_i8_blocked", "rescale", "dense_i16"]
     for result in check_layers(kept.model, data[:2]):
         assert result.passed, result
 

@@ -49,7 +49,9 @@ def ranking(search: Search, name: str) -> Ranking | None:
     tensor = path.reader.inputs[0]
     assert tensor is not None
     read = tensor.name or ""
-    counts = (reader_matrix(path).astype(np.float64) ** 2).sum(axis=0)  # [channels, span]
+    counts = (reader_matrix(path).astype(np.float64) ** 2).sum(axis=0)  # [channels, weights]
+    if path.reader.op_type == "Conv":  # all its taps read the same values
+        counts = counts.sum(axis=1, keepdims=True)
     asked = replace(search.precision, ternarize=None, weights="auto", max_drop=None,
                     keep={**search.precision.keep, name: "ternary"})
     ternarize(model, asked, Diagnostics(), search.fit, frozenset({name}), search.memo)

@@ -62,6 +62,22 @@ def test_those_that_lose_least_come_first() -> None:
     assert list(ranked.shares) == sorted(ranked.shares)
 
 
+def test_the_next_layer_reads_a_channel_with_each_of_its_taps() -> None:
+    rng = np.random.default_rng(8)
+    first, second = (rng.standard_normal(shape).astype(F) / 12
+                     for shape in ((24, 16, 3, 3), (10, 24, 3, 3)))
+    second[:, 1::3] *= 1e-3
+    model = graph("a = Conv (x, w)\nr = Relu (a)\ny = Conv (r, v)",
+                  "float[1,16,12,12] x", "float[1,10,8,8] y", w=first, v=second)
+    common.ShapeInferencePass()(model)
+    for node in model.graph:
+        node.name = node.outputs[0].name
+    ranked = ranking(_search(model), "a")
+    assert ranked is not None
+    assert set(ranked.order[:8]) == set(range(1, 24, 3))
+    assert ranked.shares[8] < 1e-3
+
+
 def test_channels_that_must_stay_in_their_order() -> None:
     """Those of the output, and of a layer that is read twice."""
     model = _model()
