@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ternc.mixed.result import MixedPrecision, Objective
     from ternc.mixed.search import Price
     from ternc.passes._quantization_plan import Widths
-    from ternc.reconstruct import Memo
+    from ternc.reconstruction.reconstruct import Memo
 
 Progress = Callable[[int, "int | None"], None]
 ACTIVATIONS: Final = ("auto", "float32", "int8", "int16", "dynamic")
@@ -241,7 +241,7 @@ def ternarize(
         return
     scheme = precision.ternarize if precision.ternarize in SCHEMES else None
     if data is not None and scheme is None:
-        from ternc.reconstruct import reconstruct
+        from ternc.reconstruction.reconstruct import reconstruct
 
         reconstruct(model, list(islice(data, _HELD)) if data.count is None else Head(data),
                     diagnostics, nodes=nodes, keep=keep, fixed=precision.kept("float32"),

@@ -18,7 +18,7 @@ from ternc.diagnostics import CompileError, Diagnostic, Diagnostics
 from ternc.labels import class_numbers, read_labels
 from ternc.passes._graph import constant
 from ternc.quality import SURE, Array, Drop, Measure, Scores, answer, scores
-from ternc.reconstruct import Memo
+from ternc.reconstruction.reconstruct import Memo
 
 if TYPE_CHECKING:
     from ternc.feeds import Samples
@@ -131,7 +131,7 @@ class Search:
         """
         from ternc.passes._linear import RECURRENT, weight_slots
         from ternc.passes.split_channels import channels_of
-        from ternc.reconstruct_recurrent import can_fit
+        from ternc.reconstruction.recurrent import can_fit
 
         slots = [slot for item in ir.from_proto(self.base).graph for slot in weight_slots(item)
                  if slot.name == node]

@@ -29,8 +29,8 @@ def _motion(count: int, seed: int) -> tuple[Any, Any]:
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits of few steps: it is the choices that are looked at."""
-    monkeypatch.setattr("ternc.recurrent_descent._STEPS", 60)
-    monkeypatch.setattr("ternc.recurrent_descent._RESTARTS", 1)
+    monkeypatch.setattr("ternc.reconstruction.descent._STEPS", 60)
+    monkeypatch.setattr("ternc.reconstruction.descent._RESTARTS", 1)
 
 
 def _ternary_rows(model: onnx.ModelProto, name: str) -> int:

@@ -11,7 +11,7 @@ from ternc.passes._canonical import canonical, import_int2, put_in_slot
 from ternc.passes._graph import constant, graph_of, initializer
 from ternc.passes._linear import Slot, weight_slots
 from ternc.passes.ternarize import warn
-from ternc.reconstruct_recurrent import Fitted, Rows
+from ternc.reconstruction.recurrent import Fitted, Rows
 
 _HOW = "by the error of the states on the calibration data"
 

@@ -13,8 +13,8 @@ from ternc.moments import Moments
 from ternc.oracle import Oracle
 from ternc.passes._graph import constant
 from ternc.quality import sqnr
-from ternc.reconstruct import reconstruct
-from ternc.refit import fitted_rows
+from ternc.reconstruction.reconstruct import reconstruct
+from ternc.reconstruction.refit import fitted_rows
 from tests.passes.running import graph
 
 RNG = np.random.default_rng(0)

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ternc.recurrent_cells import Cell
-from ternc.recurrent_gradients import gradients, states_of
-from ternc.recurrent_start import Codes
+from ternc.reconstruction.cells import Cell
+from ternc.reconstruction.gradients import gradients, states_of
+from ternc.reconstruction.start import Codes
 
 Array = npt.NDArray[np.floating[Any]]
 

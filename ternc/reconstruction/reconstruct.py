@@ -29,9 +29,9 @@ from ternc.passes._levels import Ternary
 from ternc.passes._linear import RECURRENT, Slot
 from ternc.passes.ternarize import by_scheme, float_slots, real, warn
 from ternc.quantize.reconstruction import reconstruct_weights
-from ternc.reconstruct_gates import put_gates
-from ternc.reconstruct_recurrent import Fitted, Start, can_fit, fit_recurrent, starts
-from ternc.refit import Refitted, refitted
+from ternc.reconstruction.putting import put_gates
+from ternc.reconstruction.recurrent import Fitted, Start, can_fit, fit_recurrent, starts
+from ternc.reconstruction.refit import Refitted, refitted
 
 Array = npt.NDArray[np.float64]
 _T = TypeVar("_T")

@@ -1,8 +1,8 @@
 """Ternary W and R of recurrent layers, by the error of the states on the calibration data.
 
 W and R, or some of their rows, become ternary; the other rows and the bias are fitted with them.
-It starts from the codes that serve the gates best (`recurrent_start`) and goes on by the error of
-the states that the model reads (`recurrent_descent`). The states are those that the layer, with
+It starts from the codes that serve the gates best (`start`) and goes on by the error of
+the states that the model reads (`descent`). The states are those that the layer, with
 what it really reads, runs into.
 """
 
@@ -21,11 +21,11 @@ import onnx_ir as ir
 from ternc.moments import Feed, up_to
 from ternc.passes._graph import constant, input_at, static_shape
 from ternc.passes._levels import Ternary
-from ternc.recurrent_cells import Cell, simulate
-from ternc.recurrent_descent import Task, descend
-from ternc.recurrent_gradients import states_of
-from ternc.recurrent_reads import steps_read
-from ternc.recurrent_start import Codes, fit_gates
+from ternc.reconstruction.cells import Cell, simulate
+from ternc.reconstruction.descent import Task, descend
+from ternc.reconstruction.gradients import states_of
+from ternc.reconstruction.reads import steps_read
+from ternc.reconstruction.start import Codes, fit_gates
 
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]

@@ -10,11 +10,11 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ternc.recurrent_cells import Cell, simulate
-from ternc.recurrent_descent import Task, descend
-from ternc.recurrent_gradients import gradients, states_of
-from ternc.recurrent_reads import steps_read
-from ternc.recurrent_start import fit_gates
+from ternc.reconstruction.cells import Cell, simulate
+from ternc.reconstruction.descent import Task, descend
+from ternc.reconstruction.gradients import gradients, states_of
+from ternc.reconstruction.reads import steps_read
+from ternc.reconstruction.start import fit_gates
 from tests.recurrent_graphs import Layer
 
 CELLS = [("LSTM", 4, False), ("GRU", 3, False), ("GRU", 3, True), ("RNN", 1, False)]
@@ -58,8 +58,8 @@ class TestCells:
     def test_descent(self, op_type: str, gates: int, reset_after: bool, part: str,
                      monkeypatch: pytest.MonkeyPatch) -> None:
         """Only rows that are asked for become ternary, and the states come nearer to the goal."""
-        monkeypatch.setattr("ternc.recurrent_descent._STEPS", 700)
-        monkeypatch.setattr("ternc.recurrent_descent._RESTARTS", 1)
+        monkeypatch.setattr("ternc.reconstruction.descent._STEPS", 700)
+        monkeypatch.setattr("ternc.reconstruction.descent._RESTARTS", 1)
         cell = _cell(op_type, gates, reset_after, hidden=6)
         rng = np.random.default_rng(3)
         x, zero = rng.normal(0, 1, (6, 48, 3)), np.zeros((48, 6))

@@ -1,6 +1,6 @@
 """Gradients of the error of LSTM, GRU and RNN over whole sequences, back through time.
 
-The cells are those of `recurrent_cells`: one direction, x [steps, samples, inputs], the default
+The cells are those of `cells`: one direction, x [steps, samples, inputs], the default
 activations, gates in ONNX's order.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ternc.recurrent_cells import Cell
+from ternc.reconstruction.cells import Cell
 
 Array = npt.NDArray[np.floating[Any]]
 

@@ -16,7 +16,7 @@ from ternc.passes.detect_ternary import DetectTernary
 from ternc.passes.ternarize import Ternarize, float_slots
 from ternc.quality import sqnr
 from ternc.quantize.reconstruction import reconstruct_weights
-from ternc.reconstruct import Memo, reconstruct
+from ternc.reconstruction.reconstruct import Memo, reconstruct
 from tests.passes.running import graph, run
 
 RNG = np.random.default_rng(0)

@@ -16,13 +16,13 @@ from ternc.oracle import Oracle
 from ternc.passes._graph import constant
 from ternc.passes.ternarize import Ternarize
 from ternc.quality import accuracy, sqnr
-from ternc.reconstruct import reconstruct
-from ternc.reconstruct_recurrent import _cells
-from ternc.recurrent_cells import Cell, simulate
+from ternc.reconstruction.cells import Cell, simulate
+from ternc.reconstruction.reconstruct import reconstruct
+from ternc.reconstruction.recurrent import _cells
 from tests.models.synthetic import gestures
 from tests.recurrent_graphs import Layer
 
-MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parents[1] / "models"
 CELLS = [("LSTM", {}), ("GRU", {"linear_before_reset": 0}), ("GRU", {"linear_before_reset": 1}),
          ("RNN", {})]
 IDS = ["LSTM", "GRU", "GRU-after", "RNN"]
@@ -100,7 +100,7 @@ class TestCells:
 def test_beats_thresholds_on_new_samples(
     op_type: str, attributes: dict[str, int], direction: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ternc.recurrent_descent._STEPS", 200)
+    monkeypatch.setattr("ternc.reconstruction.descent._STEPS", 200)
     layer = Layer(op_type, direction, steps=8, outputs=("y",), attributes=attributes, seed=3,
                   initial="constant")
     feeds = [_smooth(layer, seed) for seed in range(48)]
@@ -154,7 +154,7 @@ def test_weights_are_named_by_themselves(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:
     """In the program, in its report, and in the quantized model, which compiles to the same."""
-    monkeypatch.setattr("ternc.recurrent_descent._STEPS", 50)
+    monkeypatch.setattr("ternc.reconstruction.descent._STEPS", 50)
     motion = gestures(32, seed=9)[0][:, :, ::2].transpose(0, 2, 1).copy()
     compiled = ternc.compile(MODELS / "sequence_rnn.onnx", "host", calibration_data=motion,
                              keep=keep, activations=activations)
@@ -183,7 +183,7 @@ def test_everything_but_one_matrix() -> None:
 
 def test_rows_that_lose_least(monkeypatch: pytest.MonkeyPatch) -> None:
     """n.R[:k] are k rows, one magnitude each; the others are not."""
-    monkeypatch.setattr("ternc.recurrent_descent._STEPS", 50)
+    monkeypatch.setattr("ternc.reconstruction.descent._STEPS", 50)
     layer = Layer("GRU", "bidirectional", steps=8, outputs=("y",))
     model, diagnostics = _model(layer), Diagnostics()
     name = _node(model).name

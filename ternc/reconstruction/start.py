@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ternc.quantize import SCHEMES
 from ternc.quantize.reconstruction import reconstruct_weights
-from ternc.recurrent_cells import Cell, Trace, simulate
+from ternc.reconstruction.cells import Cell, Trace, simulate
 
 Array = npt.NDArray[np.floating[Any]]
 
