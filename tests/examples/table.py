@@ -1,4 +1,4 @@
-"""The accuracy table of README.md, from the lines that accuracy.py wrote.
+"""The accuracy table of README.md, from the lines that accuracy.py and accuracy_keras.py wrote.
 
     python -m tests.examples.table runs
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("task", "network", "epochs", "seeds", "PyTorch, float activations",
+COLUMNS = ("task", "network", "epochs", "seeds", "as trained, float activations",
            "compiled, int8 activations", "flash, bytes", "arena, bytes")
 
 
