@@ -13,7 +13,8 @@ from ternc.passes._graph import Array
 # of w, and latent weights are up to 8 scales large: 4 units of the scale, on either side, and as
 # much again in reserve. No weight that was not quantized comes so near to its level.
 ULPS: Final = 16
-# fewer weights than this in a channel lie on three levels by chance
+# Fewer weights than this in a channel lie on three levels by chance; so many that share their
+# channel's magnitude with another one, over all channels, do not.
 ENOUGH: Final = 4
 NEAR: Final = 0.01
 
@@ -29,13 +30,14 @@ class Ternary:
 def ternary(weights: Array, axis: int, enough: int = ENOUGH) -> Ternary | None:
     """The ternary form of `weights` with output channels along `axis`, None if there is none.
 
-    Tries one scale for the whole tensor, then one per output channel; a channel needs at least
-    `enough` weights to count. Values may be `ULPS` units in the last place apart; the scale is the
-    most frequent one. A channel of zeros is ternary, with scale 1.
+    Tries one scale for the whole tensor, then one per output channel; channels of fewer than
+    `enough` weights are ternary where they have equal magnitudes to show for it. Values may be
+    `ULPS` units in the last place apart; the scale is the most frequent one. A channel of zeros
+    is ternary, with scale 1.
     """
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     scale = _scales(rows.reshape(1, -1)) if rows.size >= ENOUGH else None
-    if scale is None and rows.shape[1] >= enough:
+    if scale is None and (rows.shape[1] >= enough or _coincidences(rows) >= ENOUGH):
         scale = _scales(rows)
     if scale is None:
         return None
@@ -61,6 +63,15 @@ def _scales(rows: Array) -> Array | None:
         if levels.size:
             scales[index] = levels[np.argmax(counts)]
     return scales
+
+
+def _coincidences(rows: Array) -> int:
+    """Weights beside the first of each row that have its largest magnitude."""
+    size = np.abs(rows)
+    top = size.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        on = (size >= top - ULPS * np.spacing(top)) & (top > 0)
+    return int(np.maximum(on.sum(axis=1) - 1, 0).sum())
 
 
 def near_ternary(weights: Array, axis: int) -> float:

@@ -27,7 +27,7 @@ class DetectTernary(ir.passes.InPlacePass):
 
     Must not apply to weights with two magnitudes in a channel or a scale per input channel (a
     note says so), to channels of fewer than four weights unless one scale fits the whole tensor
-    (or, for W of a recurrent node, R is ternary),
+    or enough of them have equal magnitudes (or, for W of a recurrent node, R is ternary),
     or to weights that are computed at run time.
 
     A float weight with at least 90 % of its values within 1 % of {-s, 0, s} is warning TC0201.

@@ -83,6 +83,20 @@ class TestLevels:
     def test_small_channels_with_one_scale_are_ternary(self) -> None:
         assert ternary(np.array([[0.5], [0.5], [-0.5], [0], [0.5]], np.float32), 0) is not None
 
+    @pytest.mark.parametrize("columns", [2, 3])
+    def test_small_channels_with_a_scale_each_are_ternary(self, columns: int) -> None:
+        codes = np.resize(np.array([[1, -1, 0], [-1, 1, 1], [0, 0, 0], [1, 1, -1]]), (12, 3))
+        weights = (codes[:, :columns] * _f(12, 1)).astype(np.float32)
+        found = ternary(weights, 0)
+        assert found is not None
+        assert np.array_equal(found.codes, codes[:, :columns])
+
+    def test_small_channels_that_only_happen_to_be_ternary_are_not(self) -> None:
+        sparse = np.where(np.arange(36).reshape(12, 3) % 4 == 0, _f(12, 3), 0)
+        assert (np.count_nonzero(sparse, axis=1) <= 1).all()
+        assert ternary(sparse.astype(np.float32), 0) is None
+        assert ternary(_f(12, 1), 0) is None
+
     def test_near(self) -> None:
         weights = (_codes(16, 32) * np.float32(0.2)).astype(np.float32)
         weights[0, :20] = RNG.standard_normal(20)
