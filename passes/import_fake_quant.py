@@ -20,6 +20,7 @@ from ternc.passes._graph import (
     replace_value,
     scalar,
 )
+from ternc.passes._layout_chain import transpose_behind_rounding
 
 # TensorFlow's clip_by_value
 _CLIPS = RewriteRuleSet([rules.min_max_rule, rules.max_min_rule])
@@ -30,7 +31,8 @@ class ImportFakeQuant(ir.passes.InPlacePass):
 
     Applies when s, z, low and high are constants, low and high integers at most 16 bits apart,
     s positive; Add/Sub may be missing (z = 0), Div and Mul may be missing together (s = 1), Clip
-    may stand before Round or be Min and Max, Div may be Mul by 1/s. A constant x becomes an
+    may stand before Round or be Min and Max, Div may be Mul by 1/s; a Transpose among them goes
+    behind the chain. A constant x becomes an
     integer initializer, where s may vary along one axis.
 
     Must not touch: a chain whose inside is read elsewhere or is a graph output, Round without
@@ -44,6 +46,7 @@ class ImportFakeQuant(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Looks at every Round and grows the chain from there in both directions."""
         modified = _CLIPS.apply_to_model(model) > 0
+        modified |= transpose_behind_rounding(model.graph)
         for node in list(model.graph):
             if node.domain == "" and node.op_type == "Round" and node.graph is model.graph:
                 chain = _Chain.around(node)

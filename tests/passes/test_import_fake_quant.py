@@ -36,6 +36,37 @@ def test_written_out_forms(body: str) -> None:
     assert model.graph[-1].outputs[0].name == "y"
 
 
+_NHWC = "perm=[0,2,3,1]"
+
+
+@pytest.mark.parametrize("body", [
+    f"a = Mul(x, i) m = Min(a, h) c = Max(m, l) t = Transpose<{_NHWC}>(c) b = Round(t) "
+    "y = Mul(b, s)",
+    f"a = Div(x, s) t = Transpose<{_NHWC}>(a) c = Clip(t, l, h) b = Round(c) y = Mul(b, s)",
+    f"a = Div(x, s) b = Round(a) c = Clip(b, l, h) t = Transpose<{_NHWC}>(c) y = Mul(t, s)",
+    f"a = Div(x, s) t = Transpose<{_NHWC}>(a) b = Round(t) u = Transpose<perm=[0,1,3,2]>(b) "
+    "c = Clip(u, l, h) y = Mul(c, s)",
+])
+def test_a_transpose_inside_goes_behind(body: str) -> None:
+    shape = "float[1,4,3,5] y" if "u =" in body else "float[1,4,5,3] y"
+    model = graph(body, "float[1,3,4,5] x", shape, **_constants())
+    assert check(ImportFakeQuant(), model).modified
+    assert ops(model) == [*_STANDARD, *["Transpose"] * body.count("Transpose")]
+
+
+@pytest.mark.parametrize("body", [
+    "t = Transpose(x) a = Div(t, s) b = Add(a, z) y = Mul(b, s)",
+    "a = Div(x, s) t = Transpose(a) b = Add(t, z) y = Mul(b, s)",
+    "a = Div(x, s) t = Transpose(a) b = Round(t) y = Add(b, t)",
+    "a = Div(x, s) r = Round(a) t = Transpose(r) y = Mul(t, v)",
+])
+def test_a_transpose_that_stays(body: str) -> None:
+    model = graph(body, "float[8,64] x", "float[64,8] y", **_constants(), v=_f(np.arange(8)))
+    before = ops(model)
+    assert not check(ImportFakeQuant(), model).modified
+    assert ops(model) == before
+
+
 @pytest.mark.parametrize(("low", "high", "dtype", "clipped"), [
     (-128, 127, "INT8", False), (0, 255, "UINT8", False), (0, 63, "INT8", True),
     (0, 200, "UINT8", True), (-32768, 32767, "INT16", False), (-100, 400, "INT16", True),

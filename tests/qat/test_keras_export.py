@@ -169,6 +169,12 @@ class TestIntegers:
         assert any(name.startswith("dense_i8") for name in
                    check(*trained("dense", activations="static")))
 
+    @pytest.mark.parametrize("kind", ["conv1d", "conv2d", "separable"])
+    def test_static_convolutions(self, kind: str) -> None:
+        used = check(*trained(kind, activations="static"), tolerance=ONE_CODE)
+        assert all(name.startswith(("dense_i8", "conv2d_i8")) for name in used
+                   if name.startswith(HEAVY))
+
     @pytest.mark.parametrize("kind", ["tokens", "conv1d", "conv2d", "separable"])
     def test_dynamic(self, kind: str) -> None:
         tolerance = 1e-5 if kind == "tokens" else ONE_CODE
