@@ -19,6 +19,8 @@ class FoldConstants(ir.passes.InPlacePass):
     included, so that float weight → QuantizeLinear → Clip → DequantizeLinear becomes integer
     initializer → DequantizeLinear.
 
+    ConstantOfShape too, which onnxscript leaves alone: PyTorch writes `x.new_zeros(...)` so.
+
     Must not fold DequantizeLinear: it is the form in which quantized weights are kept.
     """
 
@@ -36,6 +38,6 @@ class FoldConstants(ir.passes.InPlacePass):
 
 
 def _should_fold(node: ir.Node) -> bool | None:
-    if node.op_type in ("QuantizeLinear", "Clip"):
+    if node.op_type in ("QuantizeLinear", "Clip", "ConstantOfShape"):
         return True
     return False if node.op_type == "DequantizeLinear" else None

@@ -34,7 +34,7 @@ def report(compiled: CompiledModel) -> dict[str, Any]:
     program, plan, target = compiled.program, compiled.plan, compiled.target
     latency = latency_of(compiled)
     layers = _layers(compiled, latency)
-    constants = {id(t): t for i in program.instructions for t in i.tensors(Kind.CONST)}
+    constants = {_place(t): t for i in program.instructions for t in i.tensors(Kind.CONST)}
     constant_bytes = sum(tensor.nbytes for tensor in constants.values())
     float_bytes = float32_bytes(compiled.source)
     weights = _weights(program.instructions)
@@ -141,6 +141,13 @@ def _zeros(item: Instruction) -> float | None:
     return 1 - nonzeros / weight_count(item)
 
 
+def _place(constant: Tensor) -> tuple[str, int]:
+    """What equal constants, of which the blob holds one, have in common."""
+    if constant.offset is None:  # of generated code, which has its own
+        return "", id(constant)
+    return "blob", constant.offset
+
+
 def _int(item: Instruction, name: str) -> int:
     value = item.operand(name)
     assert isinstance(value, int), name
@@ -150,7 +157,7 @@ def _int(item: Instruction, name: str) -> int:
 def _weights(items: list[Instruction]) -> dict[str, dict[str, int]]:
     """Weights and their bytes by kind; weights that layers share count once, code has no bytes."""
     out = {kind: {"count": 0, "bytes": 0} for kind in WEIGHT_KINDS}
-    seen: set[int] = set()
+    seen: set[tuple[str, int]] = set()
     for item in items:
         kind = weight_kind(item)
         if not kind:
@@ -160,9 +167,9 @@ def _weights(items: list[Instruction]) -> dict[str, dict[str, int]]:
         stored = [value for operand, value in zip(item.opcode.operands, item.operands, strict=True)
                   if operand.name in ("w", "r") and isinstance(value, Tensor)
                   and value.data is not None]
-        if stored and id(stored[0]) in seen:
+        if stored and _place(stored[0]) in seen:
             continue
-        seen.update(id(tensor) for tensor in stored)
+        seen.update(_place(tensor) for tensor in stored)
         if kind == "mixed":
             _add_rows(item, out)
             continue

@@ -71,6 +71,24 @@ def test_ternary_weights_take_a_quarter_byte() -> None:
     assert data["macs"] == 1024
 
 
+@pytest.mark.parametrize("ternary", [True, False])
+def test_weights_that_layers_share_count_once(ternary: bool) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.choice([-0.5, 0, 0.5], (48, 48)) if ternary else rng.normal(size=(48, 48))
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["h"], name="one"),
+         helper.make_node("Relu", ["h"], ["r"]),
+         helper.make_node("Gemm", ["r", "w"], ["y"], name="two")], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 48])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 48])],
+        [numpy_helper.from_array(weight.astype(np.float32), "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    data = ternc.compile(model).report()
+    size = 2304 // 4 if ternary else 2304 * 4
+    assert data["weights"]["ternary" if ternary else "float32"] == {"count": 2304, "bytes": size}
+    assert 0 < data["program_bytes"] < data["flash_bytes"] - size + 1
+
+
 def test_depthwise_weights_are_counted_once_a_channel() -> None:
     weight = np.random.default_rng(0).standard_normal((6, 1, 3, 3)).astype(np.float32)
     graph = helper.make_graph(

@@ -10,6 +10,7 @@ import onnx
 
 from ternc.diagnostics import Diagnostic, UsageError
 from ternc.exporting.failures import called_with, exporting
+from ternc.exporting.torch_projections import written_out
 
 
 def from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
@@ -38,7 +39,9 @@ def from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
     with _inference_mode(model), exporting("PyTorch", "torch"), torch.no_grad():
         with called_with([*positional, *(keywords or {}).values()]):
             model(*positional, **keywords or {})
-        program = torch.onnx.export(model, positional, kwargs=keywords, dynamo=True, verbose=False)
+        with written_out(model):
+            program = torch.onnx.export(
+                model, positional, kwargs=keywords, dynamo=True, verbose=False)
         proto: onnx.ModelProto = program.model_proto
         return proto
 

@@ -35,6 +35,13 @@ def test_shapes_are_constants() -> None:
     assert ops(model) == ["Reshape"]
 
 
+def test_a_tensor_of_one_number() -> None:
+    model = graph("k = ConstantOfShape(d) y = Add(x, k)", "float[2,3] x", "float[2,3] y",
+                  d=np.array([2, 3]))
+    assert check(FoldConstants(), model).modified
+    assert ops(model) == ["Add"]
+
+
 def test_what_is_computed_at_run_time_stays() -> None:
     model = graph("q = QuantizeLinear(x, s, z) c = Clip(q, l, h) y = DequantizeLinear(c, s, z)",
                   "float[2,96] x", "float[2,96] y", s=np.float32(0.5), z=np.int8(0),
