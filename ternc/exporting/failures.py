@@ -13,6 +13,7 @@ from typing import Any, Final
 from ternc.diagnostics import CompileError, Diagnostic, TerncError, UsageError
 
 _LOGGERS: Final = (
+    "onnxscript",  # what it does not fold
     "tf2onnx",  # operators that it does not know
     "torch.onnx._internal.exporter._registration",  # that torchvision is not installed
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 
-from ternc.diagnostics import Diagnostic, UsageError
+from ternc.diagnostics import CompileError, Diagnostic, UsageError
 from ternc.exporting.failures import called_with, exporting
 from ternc.exporting.torch_projections import written_out
 
@@ -39,11 +39,26 @@ def from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
     with _inference_mode(model), exporting("PyTorch", "torch"), torch.no_grad():
         with called_with([*positional, *(keywords or {}).values()]):
             model(*positional, **keywords or {})
+        _check_types([*positional, *(keywords or {}).values()])
         with written_out(model):
             program = torch.onnx.export(
                 model, positional, kwargs=keywords, dynamo=True, verbose=False)
         proto: onnx.ModelProto = program.model_proto
         return proto
+
+
+def _check_types(inputs: list[Any]) -> None:
+    """Refuses inputs, and so models, of other precision than programs compute in."""
+    import torch
+
+    for value in inputs:
+        if isinstance(value, torch.Tensor) and value.dtype in (
+                torch.float16, torch.bfloat16, torch.float64):
+            kind = str(value.dtype).removeprefix("torch.")
+            raise CompileError((Diagnostic(
+                "TC0104", f"an example input is {kind}, and programs compute in float32 or "
+                "integers",
+                help="compile model.float(), with example inputs in float32"),))
 
 
 @contextlib.contextmanager

@@ -181,6 +181,22 @@ def test_example_input_that_does_not_fit(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_in_another_precision(dtype: Any) -> None:
+    model = qat.BitLinear(4, 3, dtype=dtype)
+    with pytest.raises(CompileError, match=r"(?s)TC0104.*model\.float\(\)"):
+        ternc_compile(model, "esp32", example_inputs=(torch.zeros(1, 4, dtype=dtype),))
+    check(model.float().eval(), torch.randn(1, 4))
+
+
+def test_an_encoder_with_ternary_layers_put_in_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+    layer.linear1 = qat.BitLinear.from_linear(layer.linear1)
+    compiled = ternc_compile(layer, "esp32", example_inputs=(torch.randn(1, 5, 16),))
+    assert compiled.report()["weights"]["ternary"]["count"] == 16 * 32
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_only_the_exporter_cannot_do() -> None:
     class Branches(nn.Module):  # type: ignore[misc, unused-ignore]
         def forward(self, x: Any) -> Any:

@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from ternc.qat.conversion import Conversion, Skip, Skipping
 from ternc.qat.torch.conv import TernaryConv1d, TernaryConv2d
@@ -55,6 +57,9 @@ def ternarize(
     if not isinstance(model, nn.Module):
         raise TypeError(f"ternarize takes a torch.nn.Module, not a {type(model).__name__} (Keras "
                         "models: ternc.qat.keras.convert)")
+    if isinstance(model, TernaryLayer):
+        raise ValueError(  # noqa: TRY004 - the type is right, the layer was converted before
+            f"the {type(model).__name__} is ternary already")
     if type(model) in WRAPPERS:
         wrapper = WRAPPERS[type(model)].__name__
         raise TypeError(
@@ -88,7 +93,12 @@ def ternarize(
                     skipped[name] = reason
                 else:
                     plan.append((parent, key, name, child))
-            elif any(p.dim() > 1 for p in child.parameters(recurse=False)):
+            elif parametrize.is_parametrized(child) and type(child).__mro__[1] in WRAPPERS:
+                skipped[name] = "has a parametrization"
+            elif any(is_lazy(p) for p in child.parameters(recurse=False)):
+                skipped[name] = "has no weights yet: run a batch first"
+            elif not isinstance(child, parametrize.ParametrizationList) and any(
+                    p.dim() > 1 for p in child.parameters(recurse=False)):
                 unsupported[name] = type(child).__name__
     wanted.check()
     if not plan and any("already" in reason for reason in skipped.values()):
@@ -97,13 +107,13 @@ def ternarize(
         if id(child) not in made:
             made[id(child)] = WRAPPERS[type(child)].from_float(child, scheme, **options)
         setattr(parent, key, made[id(child)])
-        _disable_fast_path(parent)
+        disable_fast_path(parent)
         converted[name] = type(made[id(child)]).__name__
     return Conversion(
         MappingProxyType(converted), MappingProxyType(skipped), MappingProxyType(unsupported))
 
 
-def _disable_fast_path(parent: nn.Module) -> None:
+def disable_fast_path(parent: nn.Module) -> None:
     """In eval mode TransformerEncoderLayer has a fused form that would read float weights."""
     if isinstance(parent, nn.TransformerEncoderLayer):
         parent.activation_relu_or_gelu = 0

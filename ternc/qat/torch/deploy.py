@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ternc.qat.torch.convert import disable_fast_path
 from ternc.qat.torch.deployed import Deployed, deployed
 from ternc.qat.torch.layer import TernaryLayer
 
@@ -20,8 +21,10 @@ def deploy(model: nn.Module) -> nn.Module:
 
     Raises:
         ValueError: The model is deployed already, or has no ternary layer.
-        TypeError: A layer is of a subclass of a ternary layer.
+        TypeError: `model` is no module, or a layer is of a subclass of a ternary layer.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"deploy takes a torch.nn.Module, not a {type(model).__name__}")
     if any(isinstance(module, Deployed) for module in model.modules()):
         raise ValueError("the model is deployed already")
     if isinstance(model, TernaryLayer):
@@ -38,4 +41,7 @@ def deploy(model: nn.Module) -> nn.Module:
         for key, child in list(parent._modules.items()):
             if id(child) in made:
                 setattr(parent, key, made[id(child)])
+                disable_fast_path(parent)
+        if isinstance(parent, nn.TransformerEncoder):
+            parent.use_nested_tensor = False  # for which it would look at its layers' weights
     return model.eval()

@@ -8,6 +8,10 @@ from typing import Any, ClassVar, NoReturn, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from ternc.qat.torch.conv import TernaryConv1d, TernaryConv2d
 from ternc.qat.torch.kernel import packed_linear, unpack
@@ -30,6 +34,9 @@ class Deployed(nn.Module):
     def _pack(self, layer: TernaryLayer) -> None:
         self.scheme = layer.scheme
         self.shapes = {}
+        for hook in layer._forward_pre_hooks.values():
+            if isinstance(hook, (WeightNorm, SpectralNorm, BasePruningMethod)):
+                hook(layer, ())  # writes the weight, which is that of the last forward pass
         for name in layer.ternary_names():
             codes, scale = layer.ternary(name)
             self.shapes[name] = tuple(codes.shape)
@@ -156,11 +163,13 @@ class _DeployedRecurrent(Deployed):
     def forward(self, input: Any, hx: Any = None) -> Any:
         if isinstance(input, nn.utils.rnn.PackedSequence):
             input = input._replace(data=self.quantized_input(input.data))
+            dtype = input.data.dtype
         else:
             input = self.quantized_input(input)
+            dtype = input.dtype
         kept = self.bare._flat_weights
         self.bare._flat_weights = [
-            self.unpacked(name) if name in self.shapes else getattr(self, name)
+            (self.unpacked(name) if name in self.shapes else getattr(self, name)).to(dtype)
             for name in self.weight_names
         ]
         try:
@@ -193,8 +202,14 @@ def deployed(layer: TernaryLayer) -> Deployed:
     """The deployed form of a ternary layer.
 
     Raises:
-        TypeError: The layer is of a subclass, whose forward could compute anything.
+        TypeError: The layer is of a subclass, whose forward could compute anything, or has a
+            parametrization.
     """
+    if parametrize.is_parametrized(layer):
+        names = ", ".join(layer.parametrizations)
+        raise TypeError(
+            f"a {type(layer).__mro__[1].__name__} has a parametrization of {names}: make it "
+            "permanent first, with torch.nn.utils.parametrize.remove_parametrizations")
     form: Any = _FORMS.get(type(layer))
     if form is None:
         raise TypeError(f"{type(layer).__name__} has no deployed form: its own forward would be "

@@ -138,6 +138,8 @@ def packed_linear(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None)
             served and _served(x, packed, scale) and x.dtype == scale.dtype == torch.float32)
     if served and not exporting:
         result: Tensor = torch.ops.ternc.packed_linear(x, packed, scale, bias)
+        if torch.is_autocast_enabled(x.device.type):  # as of functional.linear below
+            result = result.to(torch.get_autocast_dtype(x.device.type))
         return result
     rows = packed.shape[0]
     block = max(_BLOCK // max(inputs, 1), 1)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from ternc.qat.torch.activations import quantizer
+from ternc.qat.torch.activations import StaticInt8, quantizer
 from ternc.qat.torch.gradients import ScaledCodes
 from ternc.qat.torch.rules import Rule, rule_named
 
@@ -63,13 +63,16 @@ class TernaryLayer(nn.Module):
         first = getattr(self, names[0])
         self.activation = quantizer(
             activations, eps, first, sample=self.sample_activations)
+        if self.activation is not None:
+            self.activation.requires_grad_(first.requires_grad)  # a frozen layer stays frozen
         self._frozen: dict[str, _Frozen] = {}
         # the share of ternary weights during a warm-up, None outside of one
         self.register_buffer("blend", None, persistent=False)
         if self.learn_scale:
             for name in names:
-                step = self._start(getattr(self, name))
-                self.register_parameter(f"{name}_scale", nn.Parameter(step))
+                weight = getattr(self, name)
+                self.register_parameter(f"{name}_scale", nn.Parameter(
+                    self._start(weight), requires_grad=weight.requires_grad))
 
     @classmethod
     def from_float(
@@ -209,12 +212,20 @@ class TernaryLayer(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
     ) -> None:
-        """Lets a checkpoint of the float layer load: its scales are those of its weights."""
+        """Lets a checkpoint of the float layer load: its scales are those of its weights.
+
+        A static step is then the next training batch's.
+        """
+        names = self.ternary_names()
         if self.learn_scale:
-            for name in self.ternary_names():
+            for name in names:
                 key = f"{prefix}{name}_scale"
                 if key not in state_dict and prefix + name in state_dict:
                     state_dict[key] = self._start(state_dict[prefix + name])
+        step = f"{prefix}activation.step"
+        if isinstance(self.activation, StaticInt8) and step not in state_dict \
+                and prefix + names[0] in state_dict:
+            state_dict[step] = torch.zeros_like(self.activation.step)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
         self._frozen.clear()
         if not self.training:

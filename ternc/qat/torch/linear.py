@@ -35,3 +35,16 @@ class BitLinear(TernaryLayer, nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(self.quantized_input(input), self.used(), self.bias)
+
+    def _set_up(self, *arguments: Any) -> None:
+        super()._set_up(*arguments)
+        if _keeps_forward not in self._forward_pre_hooks.values():
+            self.register_forward_pre_hook(_keeps_forward)
+
+
+def _keeps_forward(layer: nn.Module, arguments: Any) -> None:
+    """Does nothing; that there is a hook makes `nn.TransformerEncoderLayer` call the layer.
+
+    In eval mode it would otherwise compute in one fused function with `linear1.weight`, which is
+    float.
+    """
