@@ -6,7 +6,8 @@ biases Wb and Rb [rows], gates in ONNX's order (LSTM i o f c, GRU z r h).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,16 @@ class Cell:
     @property
     def hidden(self) -> int:
         """The size of the state."""
-        return int(self.r.shape[1])
+        return int(self.r.shape[-1])
+
+    def copies(self, count: int) -> Cell:
+        """As many cells with these weights, [count, ...]."""
+        return self.map(lambda array: np.repeat(array[None], count, axis=0))
+
+    def map(self, change: Callable[[Array], Array]) -> Cell:
+        """The cell with each array of weights changed so."""
+        return replace(self, w=change(self.w), r=change(self.r), w_bias=change(self.w_bias),
+                       r_bias=change(self.r_bias))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ what it really reads, runs into.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -23,9 +23,9 @@ from ternc.passes._graph import constant, input_at, static_shape
 from ternc.passes._levels import Ternary
 from ternc.reconstruction.cells import Cell, simulate
 from ternc.reconstruction.descent import Task, descend
-from ternc.reconstruction.gradients import states_of
 from ternc.reconstruction.reads import steps_read
 from ternc.reconstruction.start import Codes, fit_gates
+from ternc.reconstruction.unrolled_cells import states_of
 
 Array = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -33,6 +33,7 @@ Mask = npt.NDArray[np.bool_]
 _STEPS: Final = 32768  # of all samples together, that are looked at
 _ALL: Final = 0.05  # what the states that nobody reads count for, all together
 _RANKED: Final = 32  # samples by which rows are put in order
+_TOGETHER: Final = 2**21  # values of gates in memory, while they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,14 @@ class Start:
         x, goal = self.x[:, few], self.goal[:, few]
         h, c = (state[few] for state in self.states)
         real, coded = getattr(self.cell, name), getattr(self.codes.cell(self.cell), name)
-        losses = np.empty(len(real))
-        for row in range(len(real)):
-            weights = real.copy()
-            weights[row] = coded[row]
-            found = states_of(replace(self.cell, **{name: weights}), x, h, c)
-            losses[row] = (((found - goal) ** 2).sum(axis=(1, 2)) * self.share).sum()
-        return losses
+        losses = []
+        together = max(1, _TOGETHER // (len(real) * x.shape[0] * x.shape[1]))
+        for rows in np.split(np.arange(len(real)), range(together, len(real), together)):
+            copies = self.cell.copies(len(rows))
+            getattr(copies, name)[np.arange(len(rows)), rows] = coded[rows]
+            found = states_of(copies, x, h, c)
+            losses.append(((found - goal) ** 2).sum(axis=(2, 3)) @ self.share)
+        return np.concatenate(losses)
 
 
 def can_fit(node: ir.Node) -> bool:

@@ -23,6 +23,8 @@ from ternc.reconstruction.cells import Cell, Trace, simulate
 Array = npt.NDArray[np.floating[Any]]
 
 _WORK: Final = 2e10  # multiplications for the Gram matrices of one fit
+_GRAMS: Final = 2**22  # values of Gram matrices in memory at once
+_PAIRS: Final = 2**17  # products of two inputs: what a cache holds
 _ROUNDS: Final = 3
 _DAMPING: Final = (0.01, 0.1)
 _FLOOR: Final = 0.05  # of the mean weight, so that saturated steps still count a little
@@ -47,14 +49,23 @@ class Codes:
 
 def fit_gates(cell: Cell, reference: Trace, x: Array, states: list[Array]) -> Codes:
     """The best of some rounds and thresholds."""
-    candidates = [_threshold(cell, scheme) for scheme in _THRESHOLDS]
+    best, least = _threshold(cell, _THRESHOLDS[0]), np.inf
+
+    def tried(codes: Codes) -> Trace:
+        nonlocal best, least
+        trace = simulate(codes.cell(cell), x, *states)
+        error = float(((trace.states - reference.states) ** 2).sum())
+        if error < least:
+            best, least = codes, error
+        return trace
+
+    for scheme in _THRESHOLDS:
+        tried(_threshold(cell, scheme))
     for damping in _DAMPING:
         read = reference
         for _ in range(_ROUNDS):
-            candidates.append(_fit_rows(cell, reference, read, x, damping))
-            read = simulate(candidates[-1].cell(cell), x, *states)
-    return min(candidates, key=lambda codes: float(
-        ((simulate(codes.cell(cell), x, *states).states - reference.states) ** 2).sum()))
+            read = tried(_fit_rows(cell, reference, read, x, damping))
+    return best
 
 
 def _threshold(cell: Cell, scheme: str) -> Codes:
@@ -78,43 +89,80 @@ def _fit_rows(cell: Cell, reference: Trace, read: Trace, x: Array, damping: floa
     def flat(array: Array) -> Array:
         return np.asarray(array.reshape(total, -1)[taken])
 
-    given, previous, factor = flat(x), flat(read.previous), flat(read.factor)
-    reset = previous if read.reset is None else flat(read.reset)
     weight = flat(reference.slope) ** 2
     weight = weight + np.maximum(_FLOOR * weight.mean(axis=0), 1e-12)
     weight /= weight.sum(axis=0)
-    goal = flat(reference.before) - cell.w_bias
-    last = rows - hidden if cell.op_type == "GRU" else rows  # the rows that a reset concerns
+    factor = flat(read.factor)
+    seen = _Seen(flat(x), factor, weight,
+                 flat(reference.before) - cell.w_bias - factor * cell.r_bias)
     codes = Codes(np.zeros_like(cell.w), np.zeros(rows), np.zeros_like(cell.r), np.zeros(rows),
-                   cell.w_bias.copy())
-    for row in range(rows):
-        hidden_in = (reset if row >= last else previous) * factor[:, row : row + 1]
-        joined = np.concatenate([given, hidden_in], axis=1)
-        target = goal[:, row] - factor[:, row] * cell.r_bias[row]
-        share = weight[:, row : row + 1]
-        mean, mean_target = (joined * share).sum(axis=0), float(target @ share[:, 0])
-        centred = joined - mean
-        gram = centred.T @ (centred * share)
-        product = ((target - mean_target)[:, None] * centred * share).sum(axis=0)
-        _fit_row(codes, row, cell, gram, product, damping)
-        got = np.concatenate([codes.w[row] * codes.w_scale[row],
-                              codes.r[row] * codes.r_scale[row]])
-        codes.w_bias[row] += mean_target - float(mean @ got)
+                  cell.w_bias.copy())
+    resets = rows if read.reset is None else rows - hidden  # from here on
+    together = max(1, _GRAMS // size**2)
+    for given, begin, end in ((read.previous, 0, resets), (read.reset, resets, rows)):
+        for first in range(begin, end, together):
+            assert given is not None
+            part = slice(first, min(first + together, end))
+            _fit_some(codes, cell, part, seen.moments(flat(given), part), damping)
     return codes
 
 
-def _fit_row(codes: Codes, row: int, cell: Cell, gram: Array, product: Array, damping: float
-             ) -> None:
-    """W and R of a row in turn, each to what the other leaves."""
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Of what rows read, x and hidden: mean [rows, size], gram around it, and with the target."""
+
+    mean: Array
+    gram: Array
+    product: Array
+    target: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Samples x [count, inputs], and of each row [count, rows] factor, weight and target."""
+
+    x: Array
+    factor: Array
+    weight: Array
+    target: Array
+
+    def moments(self, hidden: Array, part: slice) -> _Moments:
+        """Of some rows, which read `hidden` [count, hidden] besides."""
+        share, target = self.weight[:, part], self.target[:, part]
+        by_hidden = share * self.factor[:, part]
+        rows, inputs, size = share.shape[1], self.x.shape[1], self.x.shape[1] + hidden.shape[1]
+        gram = np.zeros((rows, size, size))
+        blocks = ((slice(None, inputs), self.x), (slice(inputs, None), hidden))
+        weights = (share, by_hidden, by_hidden * self.factor[:, part])
+        for i, j in ((0, 0), (0, 1), (1, 1)):
+            (left, a), (right, b) = blocks[i], blocks[j]
+            chunk = max(1, _PAIRS // (a.shape[1] * b.shape[1]))
+            for begin in range(0, len(share), chunk):
+                some = slice(begin, begin + chunk)
+                pairs = (a[some, :, None] * b[some, None, :]).reshape(len(a[some]), -1)
+                gram[:, left, right] += (weights[i + j][some].T @ pairs).reshape(
+                    rows, a.shape[1], b.shape[1])
+        gram[:, inputs:, :inputs] = gram[:, :inputs, inputs:].swapaxes(1, 2)
+        mean = np.concatenate([share.T @ self.x, by_hidden.T @ hidden], axis=1)
+        product = np.concatenate([(share * target).T @ self.x, (by_hidden * target).T @ hidden],
+                                 axis=1)
+        mean_target = (share * target).sum(axis=0)
+        gram -= mean[:, :, None] * mean[:, None, :]
+        return _Moments(mean, gram, product - mean_target[:, None] * mean, mean_target)
+
+
+def _fit_some(codes: Codes, cell: Cell, rows: slice, seen: _Moments, damping: float) -> None:
+    """W and R of some rows in turn, each to what the other leaves; then the bias."""
     inputs = cell.w.shape[1]
-    parts = (slice(None, inputs), slice(inputs, None))
-    real = np.concatenate([cell.w[row], cell.r[row]])
+    real = np.concatenate([cell.w[rows], cell.r[rows]], axis=1)
     current = real.copy()
-    for part, other in (*zip(parts, parts[::-1], strict=True),) * 2:
-        left = product[part] - gram[part, other] @ current[other]
-        found = reconstruct_weights(
-            real[None, None, part], gram[None, part, part], target=left[None, None],
-            damping=damping)
-        current[part] = found.codes[0, 0] * found.scale[0, 0]
-        into, scale = (codes.w, codes.w_scale) if part is parts[0] else (codes.r, codes.r_scale)
-        into[row], scale[row] = found.codes[0, 0], found.scale[0, 0]
+    parts = ((slice(None, inputs), codes.w, codes.w_scale),
+             (slice(inputs, None), codes.r, codes.r_scale))
+    for (part, into, scale), (other, *_) in (*zip(parts, parts[::-1], strict=True),) * 2:
+        left = seen.product[:, part] - np.einsum(
+            "rij,rj->ri", seen.gram[:, part, other], current[:, other])
+        found = reconstruct_weights(real[:, None, part], seen.gram[:, part, part],
+                                    target=left[:, None], damping=damping)
+        into[rows], scale[rows] = found.codes[:, 0], found.scale[:, 0]
+        current[:, part] = into[rows] * scale[rows, None]
+    codes.w_bias[rows] += seen.target - (seen.mean * current).sum(axis=1)

@@ -12,20 +12,27 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ternc.reconstruction.cells import Cell, simulate
 from ternc.reconstruction.descent import Task, descend
-from ternc.reconstruction.gradients import gradients, states_of
 from ternc.reconstruction.reads import steps_read
 from ternc.reconstruction.start import fit_gates
+from ternc.reconstruction.unrolled_cells import states_of, unroll
 from tests.recurrent_graphs import Layer
 
 CELLS = [("LSTM", 4, False), ("GRU", 3, False), ("GRU", 3, True), ("RNN", 1, False)]
 IDS = ["LSTM", "GRU", "GRU-after", "RNN"]
 
 
-def _cell(op_type: str, gates: int, reset_after: bool, hidden: int = 4, inputs: int = 3) -> Cell:
-    rng = np.random.default_rng(2)
+def _cell(op_type: str, gates: int, reset_after: bool, hidden: int = 4, inputs: int = 3,
+          seed: int = 2) -> Cell:
+    rng = np.random.default_rng(seed)
     rows = gates * hidden
     return Cell(op_type, rng.normal(0, 0.7, (rows, inputs)), rng.normal(0, 0.5, (rows, hidden)),
                 rng.normal(0, 0.3, rows), rng.normal(0, 0.3, rows), reset_after)
+
+
+def _stacked(cells: list[Cell]) -> Cell:
+    w, r, w_bias, r_bias = (np.stack([getattr(cell, name) for cell in cells])
+                            for name in ("w", "r", "w_bias", "r_bias"))
+    return replace(cells[0], w=w, r=r, w_bias=w_bias, r_bias=r_bias)
 
 
 @pytest.mark.parametrize(("op_type", "gates", "reset_after"), CELLS, ids=IDS)
@@ -33,25 +40,39 @@ class TestCells:
     def test_states_are_the_simulated_ones(
         self, op_type: str, gates: int, reset_after: bool
     ) -> None:
-        cell, rng = _cell(op_type, gates, reset_after), np.random.default_rng(0)
+        """Of cells side by side, each with weights of its own."""
+        cells, rng = [_cell(op_type, gates, reset_after, seed=seed) for seed in (2, 3)], \
+            np.random.default_rng(0)
         x, (h, c) = rng.normal(0, 1, (5, 2, 3)), rng.normal(0, 0.4, (2, 2, 4))
-        np.testing.assert_allclose(states_of(cell, x, h, c), simulate(cell, x, h, c).states)
+        found = states_of(_stacked(cells), x, h, c)
+        for index, cell in enumerate(cells):
+            np.testing.assert_allclose(found[index], simulate(cell, x, h, c).states)
 
     def test_gradients_are_differences(self, op_type: str, gates: int, reset_after: bool) -> None:
-        cell, rng = _cell(op_type, gates, reset_after), np.random.default_rng(1)
-        x, (h, c) = rng.normal(0, 1, (5, 2, 3)), rng.normal(0, 0.4, (2, 2, 4))
-        goal, share = rng.normal(0, 0.5, (5, 2, 4)), rng.uniform(0, 1, 5)
-        error, found = gradients(cell, x, h, c, goal, share)
-        parts = (((states_of(cell, x, h, c) - goal) ** 2).sum(axis=(1, 2)) * share).sum()
-        assert error == pytest.approx(parts)
+        """Also of a second run, and of more steps than are summed at once."""
+        both, rng = _stacked([_cell(op_type, gates, reset_after, seed=seed)
+                              for seed in (4, 2)]), np.random.default_rng(1)
+        steps = 20
+        x, (h, c) = rng.normal(0, 1, (steps, 2, 3)), rng.normal(0, 0.4, (2, 2, 4))
+        goal, share = rng.normal(0, 0.5, (steps, 2, 4)), rng.uniform(0, 1, steps)
+
+        def errors(cells: Cell) -> np.ndarray:
+            return np.asarray(
+                ((states_of(cells, x, h, c) - goal) ** 2).sum(axis=(2, 3)) @ share)
+
+        unrolled = unroll(both, steps, 2)
+        unrolled.x[:], unrolled.h[:], unrolled.c[:] = x.swapaxes(1, 2)[:, None], h.T, c.T
+        unrolled.gradients(np.ones_like(unrolled.run(both.map(np.zeros_like))))
+        states = unrolled.run(both)
+        found = unrolled.gradients(
+            2 * (states - goal.swapaxes(1, 2)[:, None]) * share[:, None, None, None])
         for name in ("w", "r", "w_bias", "r_bias"):
-            slope = np.zeros_like(getattr(cell, name))
-            for place in np.ndindex(slope.shape):
+            slope = np.zeros_like(getattr(both, name))
+            for place in np.ndindex(slope.shape[1:]):
                 for step in (1e-6, -1e-6):
-                    moved = getattr(cell, name).copy()
-                    moved[place] += step
-                    other, _ = gradients(replace(cell, **{name: moved}), x, h, c, goal, share)
-                    slope[place] += other / (2 * step)
+                    moved = getattr(both, name).copy()
+                    moved[:, *place] += step
+                    slope[:, *place] += errors(replace(both, **{name: moved})) / (2 * step)
             np.testing.assert_allclose(getattr(found, name), slope, atol=1e-7)
 
     @pytest.mark.parametrize("part", ["r", "both", "some"])
