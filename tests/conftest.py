@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Threads of small matrix products wait for each other where workers share the cores; set before
+# numpy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from tests.runtime import loader
 
 RUNTIME = Path(__file__).resolve().parents[1] / "runtime_c" / "src"
