@@ -43,6 +43,7 @@ def from_keras(model: Any, example_inputs: Any) -> onnx.ModelProto:
             options = {} if backend == "tensorflow" else _static_batch(model)
             model.export(str(path), format="onnx", verbose=False, **options)
         proto = onnx.load(path)
+    _check_inputs(model, proto)
     _fix_batch(proto)
     _fix_types(proto)
     return _without_erfc(proto)
@@ -90,6 +91,20 @@ def _check_layers(model: Any) -> None:
                 "computes every step of a sequence",
                 help="export the model without its Masking layer or mask_zero=True, and give it "
                 "sequences of full length"),))
+
+
+def _check_inputs(model: Any, proto: onnx.ModelProto) -> None:
+    """TensorFlow's exporter makes inputs of tensors that it finds outside the model's weights.
+
+    Raises:
+        CompileError: TC0008, there is one that the model has not.
+    """
+    own = len(getattr(model, "inputs", None) or [])
+    if own and len(proto.graph.input) > own:
+        found = ", ".join(repr(port.name) for port in proto.graph.input[own:])
+        raise CompileError((Diagnostic(
+            "TC0008", f"the exported model has inputs that the model has not: {found}",
+            help="a layer keeps a constant as a tensor: make it a numpy array or a weight"),))
 
 
 def _obstacle(model: Any, backend: str) -> str:

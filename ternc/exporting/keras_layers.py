@@ -17,13 +17,21 @@ def as_deployed(model: Any) -> Iterator[None]:
     - A stateful layer has the batch of its states, exporters leave it open. Its states are kept by
       `ternc.compile(..., stateful=True)`.
     - TimeDistributed writes its layer once per step; Dense computes all of them at once.
+    - On TensorFlow a tensor that a layer made itself, as Normalization its mean, becomes one more
+      input of the exported model. An array becomes a constant.
+    - On TensorFlow an index may be negative, which an Embedding's never is.
     """
+    import keras
+
     undo = contextlib.ExitStack()
     with undo:
         for layer in {id(item): item for item in model._flatten_layers()}.values():
             _in_float32(layer, undo)
             _without_states(layer, undo)
             _at_once(layer, undo)
+            if keras.config.backend() == "tensorflow":
+                _with_arrays(layer, undo)
+                _gathering(layer, undo)
         yield
 
 
@@ -73,6 +81,29 @@ def _at_once(layer: Any, undo: contextlib.ExitStack) -> None:
             return dense(inputs, training=training)
 
         # past Keras's __setattr__, which would track it
+        layer.__dict__["call"] = call
+        undo.callback(layer.__dict__.pop, "call")
+
+
+def _with_arrays(layer: Any, undo: contextlib.ExitStack) -> None:
+    import tensorflow
+
+    for name, value in list(layer.__dict__.items()):
+        if isinstance(value, tensorflow.Tensor) and hasattr(value, "numpy"):
+            undo.callback(layer.__dict__.__setitem__, name, value)
+            layer.__dict__[name] = value.numpy()
+
+
+def _gathering(layer: Any, undo: contextlib.ExitStack) -> None:
+    import keras
+
+    if type(layer) is keras.layers.Embedding and not layer.quantization_mode:
+        import tensorflow
+
+        def call(inputs: Any) -> Any:
+            indices = tensorflow.cast(inputs, "int32")
+            return tensorflow.gather(tensorflow.convert_to_tensor(layer.embeddings), indices)
+
         layer.__dict__["call"] = call
         undo.callback(layer.__dict__.pop, "call")
 

@@ -216,6 +216,41 @@ def test_attention() -> None:
     assert check(model, noise(2, 6, 16)).count("dense_f32_t2") == 2
 
 
+class TestConstants:
+    """Tensors that are no weights."""
+
+    def test_normalization(self) -> None:
+        adapted = layers.Normalization()
+        adapted.adapt(3 * noise(50, 6) + 1)
+        given = layers.Normalization(mean=np.arange(6.0), variance=np.arange(1.0, 7.0))
+        for first in (adapted, given):
+            model = model_of((6,), first, qat.TernaryDense(4))
+            mean = first.mean
+            assert "dense_f32_t2" in check(model, noise(2, 6))
+            assert first.mean is mean
+
+    def test_a_tensor_out_of_reach(self) -> None:
+        class Scaled(keras.layers.Layer):  # type: ignore[misc, name-defined, unused-ignore]
+            def __init__(self) -> None:
+                super().__init__()
+                self.constants = {"scale": keras.ops.convert_to_tensor([1.0, 2.0, 3.0])}
+
+            def call(self, x: Any) -> Any:
+                return x * self.constants["scale"]
+
+        with pytest.raises(CompileError, match="has inputs that the model has not") as caught:
+            ternc.compile(model_of((3,), Scaled(), qat.TernaryDense(4)))
+        assert "numpy array or a weight" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_embedding(dtype: str) -> None:
+    model = keras.Sequential([
+        keras.Input((6,), dtype=dtype), layers.Embedding(10, 8), qat.TernaryLSTM(4)])
+    codes = np.random.default_rng(0).integers(0, 10, (2, 6)).astype(dtype)
+    assert "lstm_f32_t2" in check(model, codes)
+
+
 def test_named_inputs_and_outputs() -> None:
     left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
     both = layers.Concatenate()([left, right])

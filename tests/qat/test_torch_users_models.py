@@ -1,4 +1,4 @@
-"""What users' models bring along: frozen layers, parametrizations, other precision, transformers."""
+"""What users' models bring along: frozen layers, parametrizations, half types, transformers."""
 
 from __future__ import annotations
 
