@@ -139,6 +139,10 @@ FORMS = (
               outputs="int8[N,M] qy", ax=ints(2, 3)),
     quantized("reducemean ch q", IN + "t=ReduceMean(d,ax) " + OUT1,
               ax=ints(1)),
+    quantized("reducemax q", IN + "t=ReduceMax<keepdims=0>(d,ax) " + OUT1,
+              outputs="int8[N,M] qy", ax=ints(2, 3)),
+    quantized("reducemax ch q", IN + "t=ReduceMax(d,ax) " + OUT1,
+              ax=ints(1)),
     quantized("identity q chain",
               "q=QuantizeLinear(x,s1,z1) i=Identity(q) r=Reshape(i,sh) "
               "d=DequantizeLinear(r,s1,z1) t=Relu(d) " + OUT2,

@@ -50,6 +50,11 @@ def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
         raise Unsupported("MaxPool with an output of indices")
     x_shape, y_shape = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     numbers, _ = _pool_geometry(node, x_shape, y_shape)
+    _emit_max(ctx, node, Layout.channels_last(x_shape), Layout.channels_last(y_shape), numbers)
+
+
+def _emit_max(ctx: Lowering, node: ir.Node, x_layout: Layout, layout: Layout,
+              numbers: dict[str, int]) -> None:
     form = ctx.form(required_input(node, 0))
     if isinstance(form, Scaled):
         source = form.buffer
@@ -59,8 +64,7 @@ def lower_max_pool(ctx: Lowering, node: ir.Node) -> None:
         source = ctx.floats(required_input(node, 0), node)
     dtype = source.tensor.dtype
     integers = dtype in _MAXPOOL
-    x = ctx.relayout(source, Layout.channels_last(x_shape), node)
-    layout = Layout.channels_last(y_shape)
+    x = ctx.relayout(source, x_layout, node)
     output = ctx.new(node.outputs[0].name or "y", dtype, layout, source.offset)
     ctx.emit(_MAXPOOL.get(dtype, "maxpool_f32"), node, x=x.tensor, y=output.tensor, **numbers)
     if isinstance(form, Scaled) and integers:
@@ -110,22 +114,45 @@ def lower_average_pool(ctx: Lowering, node: ir.Node) -> None:
 @operator("ReduceMean", int8="requantized sums")
 def lower_reduce_mean(ctx: Lowering, node: ir.Node) -> None:
     """ReduceMean over any axes, as one window over the reduced elements."""
+    window = _reduced_window(ctx, node)
+    if window is None:
+        ctx.bind(node.outputs[0], ctx.form(required_input(node, 0)))
+        return
+    x_layout, y_layout, numbers = window
+    _emit_average(ctx, node, x_layout, y_layout, numbers, (0, 0), 0)
+
+
+@operator("ReduceMax", int8="on the integers")
+def lower_reduce_max(ctx: Lowering, node: ir.Node) -> None:
+    """ReduceMax over any axes, as one window over the reduced elements."""
+    window = _reduced_window(ctx, node)
+    if window is None:
+        ctx.bind(node.outputs[0], ctx.form(required_input(node, 0)))
+        return
+    _emit_max(ctx, node, *window)
+
+
+def _reduced_window(
+    ctx: Lowering, node: ir.Node
+) -> tuple[Layout, Layout, dict[str, int]] | None:
+    """Layouts of input and output and the window's operands, None where no axis is reduced."""
     shape = ctx.shape(required_input(node, 0))
     axes_value = optional_input(node, 1)
     axes_array = ctx.constant(axes_value)
     if axes_value is not None and axes_array is None:
-        raise Unsupported("ReduceMean with axes computed at run time")
+        raise Unsupported(f"{node.op_type} with axes computed at run time")
     axes = attr_ints(node, "axes", ()) if axes_array is None else tuple(int(a) for a in axes_array)
     if not axes and not attr_int(node, "noop_with_empty_axes", 0):
         axes = tuple(range(len(shape)))
     reduced = sorted({axis % len(shape) for axis in axes})
     if not reduced:
-        ctx.bind(node.outputs[0], ctx.form(required_input(node, 0)))
-        return
+        return None
     form = ctx.form(required_input(node, 0))
-    x_layout = (
-        form.buffer if isinstance(form, Scaled) else ctx.floats(required_input(node, 0), node)
-    ).layout
+    if isinstance(form, Scaled):
+        form = form.buffer
+    elif not isinstance(form, Buffer):
+        form = ctx.floats(required_input(node, 0), node)
+    x_layout = form.layout
     found = _reduction(x_layout, reduced) or _reduction(Layout.permuted(shape, (
         *(a for a in range(len(shape)) if a not in reduced), *reduced)), reduced)
     assert found is not None
@@ -134,7 +161,7 @@ def lower_reduce_mean(ctx: Lowering, node: ir.Node) -> None:
         for axis in reversed(reduced):
             y_layout = y_layout.drop_axis(axis)
     numbers = _window_numbers(outer, (count, 1), inner, (1, 1), (count, 1), (1, 1), (1, 1), (0, 0))
-    _emit_average(ctx, node, x_layout, y_layout, numbers, (0, 0), 0)
+    return x_layout, y_layout, numbers
 
 
 def _reduction(layout: Layout, reduced: list[int]) -> tuple[Layout, int, int, int, Layout] | None:
