@@ -16,6 +16,7 @@ from ternc.exporting.keras_layers import as_deployed, eager_functions
 from ternc.passes.repair import Repair
 
 _BACKENDS: Final = ("tensorflow", "torch", "jax")  # those that Keras exports from
+_EINSUM: Final = {"MultiHeadAttention", "GroupQueryAttention", "EinsumDense"}
 _HALVES: Final = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
@@ -108,13 +109,18 @@ def _check_inputs(model: Any, proto: onnx.ModelProto) -> None:
 
 
 def _obstacle(model: Any, backend: str) -> str:
-    """Why Keras cannot export the model from this backend, or writes it step by step."""
+    """Why Keras cannot export the model from this backend, or not in operators with kernels."""
     if backend not in _BACKENDS:
         return f"Keras on the backend {backend} cannot export models"
     recurrent = _recurrent(model)
     if recurrent and backend != "tensorflow":
         return (f"Keras on the backend {backend} cannot export {recurrent[0].name!r} "
                 f"({type(recurrent[0]).__name__}) as a recurrent layer")
+    for layer in model._flatten_layers() if backend == "torch" else ():
+        kinds = {kind.__name__ for kind in type(layer).__mro__}
+        if kinds & _EINSUM:
+            return (f"Keras on the backend torch exports {layer.name!r} "
+                    f"({type(layer).__name__}) as Einsum, which has no kernel")
     return ""
 
 

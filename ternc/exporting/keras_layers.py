@@ -19,7 +19,7 @@ def as_deployed(model: Any) -> Iterator[None]:
     - TimeDistributed writes its layer once per step; Dense computes all of them at once.
     - On TensorFlow a tensor that a layer made itself, as Normalization its mean, becomes one more
       input of the exported model. An array becomes a constant.
-    - On TensorFlow an index may be negative, which an Embedding's never is.
+    - On TensorFlow and PyTorch an index may be negative, which an Embedding's never is.
     """
     import keras
 
@@ -31,6 +31,7 @@ def as_deployed(model: Any) -> Iterator[None]:
             _at_once(layer, undo)
             if keras.config.backend() == "tensorflow":
                 _with_arrays(layer, undo)
+            if keras.config.backend() in ("tensorflow", "torch"):
                 _gathering(layer, undo)
         yield
 
@@ -98,11 +99,16 @@ def _gathering(layer: Any, undo: contextlib.ExitStack) -> None:
     import keras
 
     if type(layer) is keras.layers.Embedding and not layer.quantization_mode:
-        import tensorflow
-
         def call(inputs: Any) -> Any:
-            indices = tensorflow.cast(inputs, "int32")
-            return tensorflow.gather(tensorflow.convert_to_tensor(layer.embeddings), indices)
+            indices = keras.ops.cast(inputs, "int32")
+            table = keras.ops.convert_to_tensor(layer.embeddings)
+            if keras.config.backend() == "torch":
+                import torch
+
+                return torch.nn.functional.embedding(indices, table)
+            import tensorflow
+
+            return tensorflow.gather(table, indices)
 
         layer.__dict__["call"] = call
         undo.callback(layer.__dict__.pop, "call")

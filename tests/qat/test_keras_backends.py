@@ -54,6 +54,18 @@ print(compiled((6, 5), layers.Bidirectional(qat.TernaryLSTM(3, return_sequences=
                layers.LSTM(4), layers.Dense(2)))
 """
 
+OTHERS = """
+normalization = layers.Normalization()
+normalization.adapt(3 * noise(50, 3) + 1)
+print(compiled((3,), normalization, qat.TernaryDense(4)))
+codes = np.random.default_rng(0).integers(0, 10, (2, 6)).astype("int32")
+print(check(keras.Sequential([keras.Input((6,), dtype="int32"), layers.Embedding(10, 8),
+                              layers.Flatten(), qat.TernaryDense(3)]), codes))
+x = keras.Input((5, 8))
+print(check(keras.Model(x, qat.TernaryDense(3)(layers.MultiHeadAttention(2, 4)(x, x))),
+            noise(1, 5, 8)))
+"""
+
 REFUSED = """
 def refused(model):
     try:
@@ -118,6 +130,17 @@ def test_recurrent_layers_are_exported_on_tensorflow(backend: str) -> None:
     lines = output(backend, SETUP + RECURRENT)
     assert lines[1].startswith("['gru_f32_t2'")
     assert lines[2].count("lstm_f32") == 2
+
+
+@pytest.mark.parametrize("backend", ["torch"])
+def test_layers_that_keras_writes_with_other_operators(backend: str) -> None:
+    for package in ("keras", backend, "tensorflow", "tf2onnx"):
+        if find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+    lines = output(backend, SETUP + OTHERS)
+    assert lines[1].endswith("'dense_f32_t2']")
+    assert lines[2] == "['gather', 'dense_f32_t2']"
+    assert lines[3].endswith("'dense_f32_t2']")
 
 
 INFERENCE = """
