@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import logging
+from typing import ClassVar, Final
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -10,6 +11,8 @@ from onnxscript.optimizer import fold_constants
 
 # elements; onnxscript's own limits leave weights above 8192 elements unfolded
 _NO_LIMIT = 1 << 30
+# says which nodes it leaves, which other passes may well compute
+_LOGGER: Final = logging.getLogger("onnxscript.optimizer")
 
 
 class FoldConstants(ir.passes.InPlacePass):
@@ -28,8 +31,13 @@ class FoldConstants(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Folds with onnxscript's folder and lifts what it leaves as Constant nodes."""
-        result = fold_constants(model, onnx_shape_inference=True, input_size_limit=_NO_LIMIT,
-                                output_size_limit=_NO_LIMIT, should_fold=_should_fold)
+        level = _LOGGER.level
+        _LOGGER.setLevel(logging.ERROR)
+        try:
+            result = fold_constants(model, onnx_shape_inference=True, input_size_limit=_NO_LIMIT,
+                                    output_size_limit=_NO_LIMIT, should_fold=_should_fold)
+        finally:
+            _LOGGER.setLevel(level)
         modified = bool(result.modified)
         lift = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)
         modified |= bool(lift(model).modified)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from ternc.passes.fold_constants import FoldConstants
 from tests.passes.running import check, graph, ops
@@ -33,6 +34,13 @@ def test_shapes_are_constants() -> None:
                   "float[2,3,4] x", "float[2,12] y")
     assert check(FoldConstants(), model).modified
     assert ops(model) == ["Reshape"]
+
+
+def test_what_stays_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    model = graph("a, b = Split<axis=0, num_outputs=2>(w) c = Add(x, a) y = Add(c, b)",
+                  "float[48,96] x", "float[48,96] y", w=LARGE)
+    check(FoldConstants(), model)
+    assert not caplog.records
 
 
 def test_a_tensor_of_one_number() -> None:
