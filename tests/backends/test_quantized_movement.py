@@ -121,6 +121,8 @@ FORMS = (
               p=ints(0, 0, 1, 1, 0, 0, 2, 2), c=np.uint8(33)),
     quantized("pad q edge", IN + "t=Pad<mode=\"reflect\">(d,p) " + OUT1,
               p=ints(0, 0, 1, 1, 0, 0, 2, 2)),
+    quantized("pad q wrap", IN + "t=Pad<mode=\"wrap\">(d,p) " + OUT1,
+              p=ints(0, 0, 1, 1, 0, 0, 2, 2)),
     quantized("slice q", IN + "t=Slice(d,a,b,c,e) " + OUT2,
               a=ints(5), b=ints(-100), c=ints(3), e=ints(-2)),
     quantized("gather q", IN + "t=Gather<axis=2>(d,a) " + OUT2,

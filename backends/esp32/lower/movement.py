@@ -248,7 +248,7 @@ def lower_expand(ctx: Lowering, node: ir.Node) -> None:
 
 @operator("Pad", int8="moves bytes; the constant is quantized")
 def lower_pad(ctx: Lowering, node: ir.Node) -> None:
-    """Pad: constant, edge and reflect, also negative."""
+    """Pad: constant, also negative, edge, reflect and wrap."""
     shape, out = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     pads_array = ctx.constant(required_input(node, 1))
     if pads_array is None:
@@ -316,8 +316,8 @@ def _padded(ctx: Lowering, node: ir.Node, source: Buffer, out: Shape, before: li
 
 def _mirrored(ctx: Lowering, node: ir.Node, source: Buffer, before: list[int], after: list[int],
               mode: str) -> Buffer:
-    """Pads one axis after the other by copies of the edge or of the mirrored inside."""
-    if mode not in ("edge", "reflect"):
+    """Pads one axis after the other by copies of the edge, the mirrored inside or the far end."""
+    if mode not in ("edge", "reflect", "wrap"):
         raise Unsupported(f"Pad in mode {mode}")
     if min(*before, *after) < 0:
         raise Unsupported(f"Pad by negative amounts in mode {mode}", help="crop with Slice")
@@ -327,7 +327,8 @@ def _mirrored(ctx: Lowering, node: ir.Node, source: Buffer, before: list[int], a
         if front == 0 and back == 0:
             continue
         size = result.layout.shape
-        if size[axis] == 0 or (mode == "reflect" and max(front, back) >= size[axis]):
+        most = {"reflect": size[axis] - 1, "wrap": size[axis]}.get(mode, max(front, back))
+        if size[axis] == 0 or max(front, back) > most:
             raise Unsupported(f"Pad in mode {mode} by more than the axis holds")
         result = ctx.row_major(result, node)
         out = _with_dim(size, axis, size[axis] + front + back)
@@ -335,7 +336,13 @@ def _mirrored(ctx: Lowering, node: ir.Node, source: Buffer, before: list[int], a
                          Layout.row_major(out), source.offset)
         ctx.copy(node, result, target, size, target_at=_corner(rank, axis, front))
         ends = ((front, front, 0), (size[axis] - 2, back, front + size[axis]))
+        if mode == "wrap":
+            ends = ((size[axis] - front, front, 0), (0, back, front + size[axis]))
         for start, count, place in ends:
+            if mode == "wrap" and count:
+                ctx.copy(node, result, target, _with_dim(size, axis, count),
+                         source_at=_corner(rank, axis, start),
+                         target_at=_corner(rank, axis, place))
             if mode == "reflect" and count:
                 steps = tuple(-1 if i == axis else 1 for i in range(rank))
                 ctx.copy(node, result, target, _with_dim(size, axis, count), steps=steps,
