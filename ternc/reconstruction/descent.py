@@ -23,7 +23,7 @@ from ternc.reconstruction.unrolled_cells import states_of, unroll
 
 Array = npt.NDArray[np.floating[Any]]
 
-_STEPS: Final = 1000
+_STEPS: Final = 1500
 _BATCH: Final = 64
 _HOLD: Final = 0.7  # of the steps, after which codes stay
 _RATE: Final = (0.003, 0.009)  # of the root mean square of the weights; with codes held
