@@ -12,10 +12,12 @@ import onnx
 import onnxruntime
 import pytest
 
+from ternc.backends.esp32.lower import lower
+from ternc.backends.esp32.lower.kernel_cost import Room
 from ternc.backends.esp32.program import Region
 from ternc.compiled import CompiledModel
 from ternc.compiler import compile
-from ternc.diagnostics import CompileError
+from ternc.diagnostics import CompileError, Diagnostics
 from ternc.layerwise import check_layers
 from tests.recurrent_graphs import Layer
 
@@ -206,6 +208,25 @@ class TestInteger:
             found, wanted = fast.run(feeds), plain.run(feeds)
             for name, value in wanted.items():
                 np.testing.assert_array_equal(found[name], value)
+
+    @pytest.mark.parametrize(("weights", "plain_form"), [("ternary", "i8_t2"), ("float", "i8")])
+    def test_the_kernel_that_takes_the_least(self, weights: str, plain_form: str) -> None:
+        """What the smallest arena is found with, however much room there is."""
+        layer = Layer("LSTM", weights=weights, inputs=9, hidden=13, outputs=("y",))
+        model = compile(layer.model(), target="host",
+                        calibration_data=[layer.feeds(seed) for seed in range(4)]).model
+        program, _ = lower(model, Diagnostics(), room=lambda _: Room(1 << 20, least=True))
+        assert [item.opcode.name for item in program.instructions] == [f"lstm_{plain_form}"]
+
+    def test_size_takes_look_up_tables_where_they_are_small(self) -> None:
+        """Of -O size, they may take as much again as the rest, or 1 KB."""
+        forms = {}
+        for hidden in (3, 13):
+            layer = Layer("LSTM", weights="ternary", inputs=9, hidden=hidden, outputs=("y",))
+            forms[hidden] = opcodes(compile(
+                layer.model(), target="host", optimize="size",
+                calibration_data=[layer.feeds(seed) for seed in range(4)]))
+        assert forms == {3: ["lstm_i8_t2_lut"], 13: ["lstm_i8_t2"]}
 
     @pytest.mark.parametrize("weights", ["int8", "ternary", "mixed"])
     @pytest.mark.parametrize(("direction", "batch"), [
