@@ -16,7 +16,7 @@ from ternc.mixed.search import Price, Search
 from ternc.oracle import Oracle
 from ternc.precision import Precision
 from ternc.quality import sqnr
-from tests.passes.running import graph
+from tests.passes.running import graph, named_graph
 
 F = np.float32
 _FREE = 32  # channels that cost nothing: every third is exactly ternary, every third hardly read
@@ -29,14 +29,10 @@ def _model() -> ir.Model:
     first[::3] = 0.1 * np.sign(first[::3])
     second = (rng.standard_normal((48, 10)) / 6).astype(F)
     second[1::3] *= 1e-3
-    model = graph(
+    return named_graph(
         "a = Conv <pads=[1,1,1,1]> (x, w, b)\nr = Relu (a)\np = GlobalAveragePool (r)\n"
         "f = Flatten (p)\ny = Gemm (f, v)", "float[1,16,12,12] x", "float[1,10] y",
         w=first, b=rng.standard_normal(48).astype(F), v=second)
-    common.ShapeInferencePass()(model)
-    for node in model.graph:
-        node.name = node.outputs[0].name
-    return model
 
 
 def _samples(count: int, seed: int) -> Any:
@@ -67,11 +63,8 @@ def test_the_next_layer_reads_a_channel_with_each_of_its_taps() -> None:
     first, second = (rng.standard_normal(shape).astype(F) / 12
                      for shape in ((24, 16, 3, 3), (10, 24, 3, 3)))
     second[:, 1::3] *= 1e-3
-    model = graph("a = Conv (x, w)\nr = Relu (a)\ny = Conv (r, v)",
+    model = named_graph("a = Conv (x, w)\nr = Relu (a)\ny = Conv (r, v)",
                   "float[1,16,12,12] x", "float[1,10,8,8] y", w=first, v=second)
-    common.ShapeInferencePass()(model)
-    for node in model.graph:
-        node.name = node.outputs[0].name
     ranked = ranking(_search(model), "a")
     assert ranked is not None
     assert set(ranked.order[:8]) == set(range(1, 24, 3))

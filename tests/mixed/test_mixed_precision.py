@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnx_ir.passes import common
 
 import ternc
 from ternc.cli import main
@@ -16,7 +15,7 @@ from ternc.mixed.result import MixedPrecision, Point
 from ternc.oracle import Oracle
 from ternc.passes.split_channels import Split
 from ternc.quality import Drop, accuracy, sqnr
-from tests.passes.running import graph
+from tests.passes.running import named_graph
 
 RNG = np.random.default_rng(0)
 F = np.float32
@@ -24,16 +23,12 @@ F = np.float32
 
 def _network() -> ir.Model:
     """A classifier of 4 classes."""
-    model = graph(
+    return named_graph(
         "a = MatMul (x, w1)\nb = Relu (a)\nc = MatMul (b, w2)\nd = Relu (c)\ny = MatMul (d, w3)",
         "float[1,16] x", "float[1,4] y",
         w1=(RNG.standard_normal((16, 48)) / 4).astype(F),
         w2=(RNG.standard_normal((48, 32)) / 7).astype(F),
         w3=(RNG.standard_normal((32, 4)) / 5).astype(F))
-    common.ShapeInferencePass()(model)
-    for node in model.graph:
-        node.name = node.outputs[0].name
-    return model
 
 
 MODEL = _network()
@@ -210,13 +205,10 @@ def test_nothing_saved_says_what_would() -> None:
 def test_part_of_a_layer() -> None:
     """Where a layer is too much as a whole, some of its output channels are ternary."""
     rng = np.random.default_rng(1)
-    model = graph(
+    model = named_graph(
         "a = MatMul (x, w1)\nb = Relu (a)\ny = MatMul (b, w2)", "float[1,64] x", "float[1,4] y",
         w1=(rng.standard_normal((64, 256)) / 8).astype(F),
         w2=(rng.standard_normal((256, 4)) / 16).astype(F))
-    common.ShapeInferencePass()(model)
-    for node in model.graph:
-        node.name = node.outputs[0].name
     samples = rng.standard_normal((600, 64)).astype(F)
     data: dict[str, Any] = {"calibration_data": samples[:200], "evaluation_data": samples[200:]}
     nothing = ternc.compile(model, "host", **data, max_drop=0.0).mixed

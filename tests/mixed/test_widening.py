@@ -9,13 +9,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from onnx_ir.passes import common
 
 import ternc
 from ternc.cli import main
 from ternc.diagnostics import CompileError
 from ternc.oracle import Oracle
-from tests.passes.running import graph
+from tests.passes.running import named_graph
 
 F = np.float32
 
@@ -25,14 +24,11 @@ def _wide_input() -> tuple[ir.Model, Any]:
     rng = np.random.default_rng(3)
     weights = (rng.standard_normal((16, 48)) / 4).astype(F)
     weights[15] = 0.0
-    model = graph(
+    model = named_graph(
         "a = MatMul (x, w1)\nb = Relu (a)\nc = MatMul (b, w2)\nd = Relu (c)\ny = MatMul (d, w3)",
         "float[1,16] x", "float[1,4] y", w1=weights,
         w2=(rng.standard_normal((48, 32)) / 7).astype(F),
         w3=(rng.standard_normal((32, 4)) / 5).astype(F))
-    common.ShapeInferencePass()(model)
-    for node in model.graph:
-        node.name = node.outputs[0].name
     samples = rng.standard_normal((192, 16)).astype(F)
     samples[:, 15] *= 100.0
     return model, samples

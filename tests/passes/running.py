@@ -10,6 +10,7 @@ import onnx
 import onnx.parser
 import onnx_ir as ir
 import onnxruntime
+from onnx_ir.passes import common
 
 Array = npt.NDArray[Any]
 Constants = dict[str, Any]  # initializers by name
@@ -77,6 +78,15 @@ def graph(
     for value in model.graph.outputs:
         if value.shape is not None and not len(value.shape):  # "float y": shape not stated
             value.shape = None
+    return model
+
+
+def named_graph(body: str, inputs: str, outputs: str, **constants: npt.ArrayLike) -> ir.Model:
+    """A graph with all shapes, each node of which has the name of its first output."""
+    model = graph(body, inputs, outputs, **constants)
+    common.ShapeInferencePass()(model)
+    for node in model.graph:
+        node.name = node.outputs[0].name
     return model
 
 

@@ -17,7 +17,7 @@ from ternc.passes.ternarize import Ternarize, float_slots
 from ternc.quality import sqnr
 from ternc.quantize.reconstruction import reconstruct_weights
 from ternc.reconstruction.reconstruct import Memo, reconstruct
-from tests.passes.running import graph, run
+from tests.passes.running import graph, named_graph, run
 
 RNG = np.random.default_rng(0)
 F = np.float32
@@ -142,17 +142,13 @@ def test_rows_times_columns_is_the_layer(layer: str) -> None:
 
 def _network() -> ir.Model:
     """Correlated inputs, a depthwise layer, no biases: everything that thresholds ignore."""
-    model = graph(
+    return named_graph(
         "a = Conv <pads=[1,1,1,1]> (x, k1)\nb = Relu (a)\n"
         "c = Conv <pads=[1,1,1,1], group=8> (b, k2, b2)\nd = Relu (c)\n"
         "e = Conv (d, k3)\nf = Relu (e)\ng = GlobalAveragePool (f)\nh = Flatten (g)\n"
         "y = MatMul (h, w)",
         "float[1,2,8,8] x", "float[1,5] y", k1=_weights(8, 2, 3, 3), k2=_weights(8, 1, 3, 3),
         b2=_weights(8), k3=_weights(12, 8, 1, 1) / F(3), w=_weights(12, 5))
-    common.ShapeInferencePass()(model)
-    for node in model.graph:
-        node.name = node.outputs[0].name
-    return model
 
 
 def _feeds(count: int, seed: int) -> list[dict[str, np.ndarray]]:
@@ -222,10 +218,7 @@ def test_fits_made_once_serve_other_choices() -> None:
     feeds = [{"x": RNG.standard_normal((1, 8)).astype(F)} for _ in range(48)]
 
     def made(nodes: set[str], memo: Memo | None) -> bytes:
-        model = graph(text, "float[1,8] x", "float[1,5] y", **arrays)
-        common.ShapeInferencePass()(model)
-        for node in model.graph:
-            node.name = node.outputs[0].name
+        model = named_graph(text, "float[1,8] x", "float[1,5] y", **arrays)
         reconstruct(model, feeds, Diagnostics(), nodes=nodes, fixed=frozenset(), memo=memo)
         return bytes(ir.to_proto(model).SerializeToString(deterministic=True))
 

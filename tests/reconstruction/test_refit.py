@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnx_ir.passes import common
 
 import ternc
 from ternc.diagnostics import Diagnostics
@@ -15,7 +14,7 @@ from ternc.passes._graph import constant
 from ternc.quality import sqnr
 from ternc.reconstruction.reconstruct import reconstruct
 from ternc.reconstruction.refit import fitted_rows
-from tests.passes.running import graph
+from tests.passes.running import named_graph
 
 RNG = np.random.default_rng(0)
 F = np.float32
@@ -28,17 +27,13 @@ def _weights(*shape: int) -> np.ndarray:
 
 def _network() -> ir.Model:
     """Two convolutions, a depthwise one, and two dense layers that share nothing."""
-    model = graph(
+    return named_graph(
         "a = Conv <pads=[1,1,1,1]> (x, k1)\nb = Relu (a)\n"
         "c = Conv <pads=[1,1,1,1], group=8> (b, k2)\nd = Relu (c)\n"
         "e = Conv (d, k3)\nf = Relu (e)\ng = Flatten (f)\nh = MatMul (g, w1)\n"
         "i = Relu (h)\ny = Gemm <transB=1> (i, w2)",
         "float[1,4,6,6] x", "float[1,5] y", k1=_weights(8, 4, 3, 3), k2=_weights(8, 1, 3, 3),
         k3=_weights(6, 8, 3, 3), w1=_weights(96, 12).astype(F), w2=_weights(5, 12))
-    common.ShapeInferencePass()(model)
-    for node in model.graph:
-        node.name = node.outputs[0].name
-    return model
 
 
 NETWORK = _network()
