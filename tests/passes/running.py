@@ -81,7 +81,7 @@ def graph(
     return model
 
 
-def named_graph(body: str, inputs: str, outputs: str, **constants: npt.ArrayLike) -> ir.Model:
+def named_graph(body: str, inputs: str, outputs: str, **constants: Any) -> ir.Model:
     """A graph with all shapes, each node of which has the name of its first output."""
     model = graph(body, inputs, outputs, **constants)
     common.ShapeInferencePass()(model)
