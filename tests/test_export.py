@@ -84,13 +84,16 @@ def fake_keras(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("fake_keras")
 class TestExporter:
-    def test_missing_package_is_named(self) -> None:
+    @pytest.mark.parametrize(("package", "install"), [
+        ("tf2onnx", "'ternc[keras]'"), ("jax2onnx", "jax2onnx"),
+        ("tensorflow.python", "tensorflow")])
+    def test_missing_package_is_named(self, package: str, install: str) -> None:
         with pytest.raises(UsageError) as caught:
-            to_onnx(FakeModel(ModuleNotFoundError("No module named 'tf2onnx'", name="tf2onnx")))
+            to_onnx(FakeModel(ModuleNotFoundError(f"No module named '{package}'", name=package)))
         (item,) = caught.value.diagnostics
         assert item.code == "TC0008"
-        assert "tf2onnx" in item.message
-        assert item.help == "pip install 'ternc[keras]'"
+        assert package in item.message
+        assert item.help == f"pip install {install}"
 
     def test_failure_keeps_its_cause(self) -> None:
         cause = RuntimeError("no lowering of this\nfirst detail")

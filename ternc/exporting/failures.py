@@ -8,6 +8,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
+from importlib import metadata
 from typing import Any, Final
 
 from ternc.diagnostics import CompileError, Diagnostic, TerncError, UsageError
@@ -34,13 +35,22 @@ def exporting(framework: str, extra: str) -> Iterator[None]:
         missing = error.name or str(error)
         raise UsageError((Diagnostic(
             "TC0008", f"to export from {framework}, a package is missing: {missing}",
-            help=f"pip install 'ternc[{extra}]'"),)) from error
+            help=f"pip install {_distribution(missing, extra)}"),)) from error
     except Exception as error:
         reason, notes = _reason(error)
         raise CompileError((Diagnostic(
             "TC0008", f"{framework} cannot export the model: {reason}", notes=notes,
             help="the exception's __cause__ has all of it; or export the model to ONNX yourself "
             "and pass the file"),)) from error
+
+
+def _distribution(missing: str, extra: str) -> str:
+    """What brings the package `missing`: this package's extra, if it is of those."""
+    name = missing.partition(".")[0]
+    of_extra = {
+        re.split(r"[^\w-]", needed)[0] for needed in metadata.requires("ternc") or ()
+        if needed.endswith(f'extra == "{extra}"')}
+    return f"'ternc[{extra}]'" if name in of_extra or not name.isidentifier() else name
 
 
 @contextlib.contextmanager

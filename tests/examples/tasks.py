@@ -123,24 +123,39 @@ def _exercises(part: int) -> Task:
 
 def _small(
     load: Callable[[Path], datasets.Split], channels: int, classes: int, change: Augment,
-    recipe: Recipe, size: int, others: tuple[int, ...],
+    recipe: Recipe, size: int, others: tuple[int, ...], more: int = 0,
 ) -> Task:
-    """A network of `size` channels; trials have those of other sizes."""
+    """A network of `size` channels, and that of `_series` with `more` layers as its teacher.
+
+    Trials have networks of other sizes, and other ways to train ternary ones.
+    """
     network = partial(networks.SeparableSeries, channels=channels, classes=classes)
-    trials: dict[str, Variant] = {}
+    trials = dict(_TUNED)
     for other in others:
         made = partial(network, size=other)
         trials[f"float-of-{other}"] = Variant(network=made)
         trials[f"ternary-of-{other}"] = Variant("twn", network=made)
         trials[f"tuned-of-{other}"] = Variant("twn", start=f"float-of-{other}", network=made)
+    teacher = partial(networks.Series, channels=channels, classes=classes, more=more)
     return Task(
-        load, partial(network, size=size), change, recipe, _TUNED, MappingProxyType(trials), 0.25)
+        load, partial(network, size=size), change, recipe,
+        MappingProxyType({
+            **_PAIR, "teacher": Variant(network=teacher),
+            "ternary-distilled": Variant("twn", teacher="teacher")}),
+        MappingProxyType({
+            **trials,
+            "tuned-slow": Variant("twn", start="float", rate=0.3),
+            "tuned-slow-learned": Variant("twn", start="float", rate=0.3, learn_scale=True),
+            "tuned-distilled": Variant("twn", start="float", teacher="teacher"),
+            "tuned-slow-distilled": Variant(
+                "twn", start="float", teacher="teacher", rate=0.3)}),
+        0.25)
 
 
 def _small_exercises(part: int) -> Task:
     return _small(
         partial(datasets.exercises, part=part), 3, 4, _TURNED,
-        Recipe(epochs=200, batch=64, rate=3e-3, average=0.99), 16, (8, 12, 24))
+        Recipe(epochs=200, batch=64, rate=3e-3, average=0.99), 16, (8, 12, 24), more=1)
 
 
 def _cells(
@@ -149,6 +164,15 @@ def _cells(
 ) -> Task:
     return Task(load, network, augment, recipe, _CELLS, MappingProxyType({
         **_CELLS, "tuned": Variant("twn", start="float", skip=("last",))}))
+
+
+def _beats_lstm(hidden: int, first: int) -> Task:
+    return Task(
+        _BEATS, partial(
+            networks.Recurrent, kind=nn.LSTM, hidden=hidden, inputs=1, classes=2,
+            front=((first, 7, 2), (hidden, 5, 2))),
+        _WANDER, Recipe(epochs=1000, batch=23, rate=3e-3, clip=1.0, average=0.98), _FRONT,
+        _JITTERED, 0.25)
 
 
 _GRU: Final = partial(networks.Recurrent, kind=nn.GRU, inputs=32, classes=10)
@@ -244,13 +268,13 @@ TASKS: Final = MappingProxyType({
     **{f"exercises-small-{part}": _small_exercises(part) for part in (1, 2, 3)},
     "basicmotions": _series(_MOTIONS, 6, 4),
     "basicmotions-small": _small(
-        _MOTIONS, 6, 4, augment.jitter, Recipe(epochs=200, batch=16, rate=3e-3), 4, (8,)),
+        _MOTIONS, 6, 4, augment.jitter,
+        Recipe(epochs=1000, batch=16, rate=3e-3, average=0.98), 4, (2, 3, 8)),
     "basicmotions-lstm": Task(
         _MOTIONS, partial(_LSTM, inputs=6, classes=4, front=((32, 7, 2),)),
         partial(augment.distort, shift=4, warp=2, wander=0.1),
         Recipe(epochs=300, batch=16, rate=3e-3, clip=1.0, average=0.98), _FRONT, _JITTERED, 0.25),
     "ecgfivedays": _series(_BEATS, 1, 2, _WANDER, batch=23, epochs=1000, average=0.98),
-    "ecgfivedays-lstm": Task(
-        _BEATS, partial(_LSTM, inputs=1, classes=2, front=((24, 7, 2), (32, 5, 2))), _WANDER,
-        Recipe(epochs=1000, batch=23, rate=3e-3, clip=1.0, average=0.98), _FRONT, _JITTERED, 0.25),
+    "ecgfivedays-lstm": _beats_lstm(32, 24),
+    "ecgfivedays-lstm-small": _beats_lstm(8, 8),
 })
