@@ -55,6 +55,17 @@ class TestActivations:
         layer(x * 5)
         assert torch.equal(step_of(layer), first)
 
+    def test_static_step_of_a_replica(self) -> None:
+        # as DataParallel makes them: parameters are views that a function has returned
+        module = qat.BitLinear(4, 3, activations="static").activation
+        assert module is not None
+        replica = module._replicate_for_data_parallel()
+        (replica.step,) = module.step.unsqueeze(0).unbind()
+        x = torch.randn(8, 4)
+        replica(x).sum().backward()
+        torch.testing.assert_close(module.step.detach(), 2 * x.abs().mean() / 127**0.5)
+        assert module.step.grad.isfinite()
+
     def test_static_gradients_are_those_of_lsq(self) -> None:
         layer = qat.BitLinear(4, 3, activations="static")
         with torch.no_grad():

@@ -59,7 +59,10 @@ class StaticInt8(nn.Module):
         if self.training:
             with torch.no_grad():
                 first = (2.0 * x.abs().mean() / _HIGH**0.5).clamp(min=self.eps)
-                self.step.copy_(torch.where(self.step == 0, first.to(self.step.dtype), self.step))
+                # a replica of DataParallel has a view of the step, which autograd lets nobody
+                # write to; that on the first device shares the memory of the layer's own
+                step = self.step.data if getattr(self, "_is_replica", False) else self.step
+                step.copy_(torch.where(step == 0, first.to(step.dtype), step))
             share = (x.shape[0] / (_HIGH * x.numel())) ** 0.5 if x.numel() else 1.0
             step = ScaledGradient.apply(self.step.clamp(min=self.eps), share)
         else:

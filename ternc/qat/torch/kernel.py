@@ -1,4 +1,7 @@
-"""A linear layer with packed ternary weights: kernels for CPU and CUDA, and plain torch."""
+"""A linear layer with packed ternary weights: kernels for CPU and CUDA, and plain torch.
+
+`torch.compile` and tracers see two operators, `ternc::packed_linear` and `ternc::unpack`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -22,9 +26,10 @@ else:
 _TRITON = find_spec("triton") is not None
 
 # Above this many samples weights are unpacked and multiplied by torch's matrix product.
-_FEW = 16
-# Weights unpacked at a time then, so that no float copy of the whole layer ever exists.
-_BLOCK = 1 << 20
+_FEW = {"cpu": 16, "cuda": 2}
+# Weights unpacked at a time then, so that no float copy of the whole layer ever exists; more where
+# a launch costs as much as the work.
+_BLOCK = {"cpu": 1 << 20, "cuda": 1 << 25}
 # Weights for which a second thread is worth its start.
 _SPLIT = 1 << 20
 
@@ -41,7 +46,7 @@ def _exporting() -> bool:
 def unpack(packed: Tensor, scale: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Weights from rows of packed codes, in `scale`'s type."""
     columns = math.prod(shape[1:])
-    if not _exporting() and _served(packed, scale) and scale.dtype == torch.float32:
+    if not _exporting() and _served(packed, scale):
         return torch.ops.ternc.unpack(packed, scale, columns).reshape(shape)
     # First weight in the most significant two bits; 01 is +1, 10 is -1.
     if _exporting():
@@ -59,12 +64,17 @@ def unpack(packed: Tensor, scale: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _served(*tensors: Tensor) -> bool:
-    """Whether the compiled functions take these tensors."""
-    return compiled() is not None and all(tensor.device.type == "cpu" for tensor in tensors)
+    """Whether a kernel takes these tensors: codes, and on a CPU float32."""
+    device = tensors[0].device
+    if any(tensor.device != device for tensor in tensors):
+        return False
+    if device.type == "cuda":
+        return _TRITON
+    return (compiled() is not None and device.type == "cpu"
+            and all(tensor.dtype in (torch.uint8, torch.float32) for tensor in tensors))
 
 
-@torch.library.custom_op("ternc::unpack", mutates_args=(), device_types="cpu")
-def _unpack(packed: Tensor, scale: Tensor, columns: int) -> Tensor:
+def _unpack_cpu(packed: Tensor, scale: Tensor, columns: int) -> Tensor:
     kernel = compiled()
     assert kernel is not None
     out = torch.empty(packed.shape[0], columns, dtype=torch.float32)
@@ -74,15 +84,7 @@ def _unpack(packed: Tensor, scale: Tensor, columns: int) -> Tensor:
     return out
 
 
-@_unpack.register_fake
-def _(packed: Tensor, scale: Tensor, columns: int) -> Tensor:
-    return scale.new_empty(packed.shape[0], columns)
-
-
-@torch.library.custom_op("ternc::packed_linear", mutates_args=(), device_types="cpu")
-def _packed_linear(
-    x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None
-) -> Tensor:
+def _linear_cpu(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
     kernel = compiled()
     assert kernel is not None
     rows = packed.shape[0]
@@ -101,21 +103,36 @@ def _packed_linear(
     return out.reshape(*x.shape[:-1], rows)
 
 
-@_packed_linear.register_kernel("cuda")
-def _(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-    from ternc.qat.torch import kernel_triton
-
-    return kernel_triton.packed_linear(x, packed, scale, bias)
-
-
-@_packed_linear.register_fake
-def _(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-    return x.new_empty(*x.shape[:-1], packed.shape[0])
-
-
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "ternc")
+
+
+@cache
+def _on_cuda() -> ModuleType:
+    from ternc.qat.torch import kernel_triton  # not before it is needed: Triton takes long
+
+    return kernel_triton
+
+
+# Not torch.library.custom_op, whose calls take twice as long: neither operator has a gradient.
+_LIBRARY: Final = torch.library.Library("ternc", "FRAGMENT")
+_LIBRARY.define("unpack(Tensor packed, Tensor scale, SymInt columns) -> Tensor")
+_LIBRARY.define("packed_linear(Tensor x, Tensor packed, Tensor scale, Tensor? bias) -> Tensor")
+_LIBRARY.impl("unpack", _unpack_cpu, "CPU")
+_LIBRARY.impl("packed_linear", _linear_cpu, "CPU")
+_LIBRARY.impl("unpack", lambda *args: _on_cuda().unpack(*args), "CUDA")
+_LIBRARY.impl("packed_linear", lambda *args: _on_cuda().packed_linear(*args), "CUDA")
+
+
+@torch.library.register_fake("ternc::unpack", lib=_LIBRARY)
+def _(packed: Tensor, scale: Tensor, columns: int) -> Tensor:
+    return scale.new_empty(packed.shape[0], columns)
+
+
+@torch.library.register_fake("ternc::packed_linear", lib=_LIBRARY)
+def _(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty(*x.shape[:-1], packed.shape[0])
 
 
 def packed_linear(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
@@ -130,19 +147,18 @@ def packed_linear(x: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None)
     inputs = x.shape[-1]
     exporting = _exporting()
     samples = x.numel() // max(inputs, 1)
-    served = samples <= _FEW and not (x.requires_grad and torch.is_grad_enabled())
-    if x.device.type == "cuda":
-        served = served and _TRITON and packed.device == x.device
-    else:
-        served = (
-            served and _served(x, packed, scale) and x.dtype == scale.dtype == torch.float32)
+    served = (
+        samples <= _FEW.get(x.device.type, 0) and _served(x, packed, scale)
+        and not (x.requires_grad and torch.is_grad_enabled()))
     if served and not exporting:
         result: Tensor = torch.ops.ternc.packed_linear(x, packed, scale, bias)
         if torch.is_autocast_enabled(x.device.type):  # as of functional.linear below
             result = result.to(torch.get_autocast_dtype(x.device.type))
         return result
     rows = packed.shape[0]
-    block = max(_BLOCK // max(inputs, 1), 1)
+    block = max(_BLOCK.get(x.device.type, _BLOCK["cpu"]) // max(inputs, 1), 1)
+    if x.device.type == "cuda":
+        scale = scale.to(x.dtype)  # the same weights, never as float32
     if exporting or rows <= block:
         return functional.linear(x, unpack(packed, scale, (rows, inputs)).to(x.dtype), bias)
     parts = []
