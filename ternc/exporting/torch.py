@@ -11,6 +11,7 @@ import onnx
 from ternc.diagnostics import CompileError, Diagnostic, UsageError
 from ternc.exporting.failures import called_with, exporting
 from ternc.exporting.torch_projections import written_out
+from ternc.exporting.torch_uncalled import no_weight_read_past_its_layer
 
 
 def from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
@@ -37,7 +38,8 @@ def from_torch(model: Any, example_inputs: Any) -> onnx.ModelProto:
     if keywords is not None:
         keywords = {name: own(value) for name, value in keywords.items()}
     with _inference_mode(model), exporting("PyTorch", "torch"), torch.no_grad():
-        with called_with([*positional, *(keywords or {}).values()]):
+        with (no_weight_read_past_its_layer(model),
+              called_with([*positional, *(keywords or {}).values()])):
             model(*positional, **keywords or {})
         _check_types([*positional, *(keywords or {}).values()])
         with written_out(model):

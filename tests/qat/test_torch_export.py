@@ -197,6 +197,39 @@ def test_an_encoder_with_ternary_layers_put_in_by_hand(capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
+class Attention(nn.Module):  # type: ignore[misc, unused-ignore]
+    """With a ternary projection, put in by hand, whose weight is all that is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.inner.out_proj = qat.BitLinear(16, 16)
+        self.last = qat.BitLinear(16, 4)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.inner(x, x, x, need_weights=False)[0].to(self.last.weight.dtype))
+
+
+class TestLayersThatAreNotCalled:
+    def test_the_weight_is_read(self) -> None:
+        expected = r"(?s)BitLinear 'inner\.out_proj' is never called.*nn\.Linear"
+        with pytest.raises(CompileError, match=expected) as caught:
+            ternc_compile(Attention(), "esp32", example_inputs=(torch.randn(1, 5, 16),))
+        assert len(caught.value.diagnostics) == 1
+
+    def test_the_weight_is_looked_at(self) -> None:
+        class Skipping(nn.Module):  # type: ignore[misc, unused-ignore]
+            def __init__(self) -> None:
+                super().__init__()
+                self.used, self.unused = qat.BitLinear(8, 4), qat.BitLinear(8, 4)
+
+            def forward(self, x: Any) -> Any:
+                return self.used(x.to(self.unused.weight.dtype))
+
+        compiled = ternc_compile(Skipping(), "esp32", example_inputs=(torch.randn(1, 8),))
+        assert compiled.report()["weights"]["ternary"]["count"] == 32
+
+
 def test_what_only_the_exporter_cannot_do() -> None:
     class Branches(nn.Module):  # type: ignore[misc, unused-ignore]
         def forward(self, x: Any) -> Any:
