@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
+import pytest
 
 from ternc.diagnostics import Diagnostics
 from ternc.passes.check_model import CheckModel
@@ -40,6 +44,37 @@ def test_control_flow_is_reported() -> None:
     diagnostics = Diagnostics()
     CheckModel(diagnostics)(model)
     assert _codes(diagnostics) == ["TC0105"]
+
+
+@pytest.mark.parametrize(("node", "inputs", "constants"), [
+    ("y, p, q = BatchNormalization<training_mode=1>(x, s, s, s, s)", "float[2,3] x", {
+        "s": np.ones(3, np.float32)}),
+    ("y = Dropout(x, r, t)", "float[2,3] x", {"r": np.float32(0.5), "t": np.True_}),
+    ("y = Dropout(x, , t)", "float[2,3] x", {"t": np.True_}),
+    ("y = Dropout(x, r, t)", "float[2,3] x, bool t", {"r": np.float32(0.5)}),
+])
+def test_training_mode_is_an_error(
+    node: str, inputs: str, constants: dict[str, Any],
+) -> None:
+    model = graph(node, inputs, "float[2,3] y", **constants)
+    diagnostics = Diagnostics()
+    CheckModel(diagnostics)(model)
+    assert _codes(diagnostics) == ["TC0102"]
+    assert "in training mode" in diagnostics.errors[0].message
+
+
+@pytest.mark.parametrize("node", [
+    "y = BatchNormalization(x, s, s, s, s)", "y = Dropout(x, r)", "y = Dropout(x, r, f)",
+    "y = Dropout(x, z, t)",  # nothing is dropped
+])
+def test_inference_passes(node: str) -> None:
+    constants: dict[str, Any] = {"s": np.ones(3, np.float32), "r": np.float32(0.5), "z": np.float32(0),
+                 "f": np.False_, "t": np.True_}
+    model = graph(node, "float[2,3] x", "float[2,3] y", **{
+        name: value for name, value in constants.items() if re.search(rf"\b{name}\b", node[1:])})
+    diagnostics = Diagnostics()
+    CheckModel(diagnostics)(model)
+    assert not list(diagnostics)
 
 
 def test_sound_model_passes() -> None:
