@@ -68,8 +68,9 @@ def test_training_mode_is_an_error(
     "y = Dropout(x, z, t)",  # nothing is dropped
 ])
 def test_inference_passes(node: str) -> None:
-    constants: dict[str, Any] = {"s": np.ones(3, np.float32), "r": np.float32(0.5), "z": np.float32(0),
-                 "f": np.False_, "t": np.True_}
+    constants: dict[str, Any] = {
+        "s": np.ones(3, np.float32), "r": np.float32(0.5), "z": np.float32(0), "f": np.False_,
+        "t": np.True_}
     model = graph(node, "float[2,3] x", "float[2,3] y", **{
         name: value for name, value in constants.items() if re.search(rf"\b{name}\b", node[1:])})
     diagnostics = Diagnostics()
