@@ -53,6 +53,8 @@ def convert_opset(model: ir.Model, version: int) -> ir.Model:
     # up to IR version 3 an initializer had to be an input as well, which RemoveInitializers undid
     proto.ir_version = max(proto.ir_version, 4)
     current = model.graph.opset_imports.get("", 1)
+    if current < 7:
+        _slopes_per_channel(proto)
     for node in _nodes(proto.graph):
         first = introduced(node.op_type) if node.domain == "" else 0
         if first is None or first > current:
@@ -69,6 +71,31 @@ def convert_opset(model: ir.Model, version: int) -> ir.Model:
         [item for item in imports if item.domain in ("", "ai.onnx.ml")], ignore_unknown=True))
     _restore_metadata(proto, converted)
     return ir.from_proto(converted)
+
+
+def _slopes_per_channel(proto: onnx.ModelProto) -> None:
+    """Below opset 7 PRelu has one slope per channel; the converter lets it broadcast from behind.
+
+    A slope [C] becomes [C, 1, ...] as the input has dimensions behind its channels.
+    """
+    slopes = {tensor.name: tensor for tensor in proto.graph.initializer}
+    found = [node for node in proto.graph.node
+             if node.op_type == "PRelu" and node.domain == "" and node.input[1] in slopes]
+    if not found:
+        return
+    graph = onnx.shape_inference.infer_shapes(proto).graph
+    ranks = {value.name: len(value.type.tensor_type.shape.dim)
+             for value in (*graph.input, *graph.value_info, *graph.output)
+             if value.type.tensor_type.HasField("shape")}
+    for node in found:
+        slope, rank = slopes[node.input[1]], ranks.get(node.input[0], 2)
+        if len(slope.dims) == 1 and slope.dims[0] > 1 and rank > 2:
+            wide = onnx.TensorProto()
+            wide.CopyFrom(slope)
+            wide.name = f"{slope.name} of {node.name or node.output[0]}"
+            wide.dims.extend([1] * (rank - 2))
+            proto.graph.initializer.append(wide)
+            node.input[1] = wide.name
 
 
 def _convert(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:

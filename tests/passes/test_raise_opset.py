@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx_ir as ir
+import pytest
 
 from ternc.diagnostics import Diagnostics
 from ternc.passes.raise_opset import RaiseOpset
-from tests.passes.running import check, graph, ops
+from tests.passes.running import check, graph, ops, run
 
 
 def test_old_model_is_raised() -> None:
@@ -20,6 +21,21 @@ def test_old_model_is_raised() -> None:
     clip = next(node for node in result.model.graph if node.op_type == "Clip")
     assert clip.name == "clip"
     assert clip.metadata_props["origin"] == "layer1"
+
+
+@pytest.mark.parametrize("rank", [2, 3, 4])
+def test_slopes_of_old_models_are_those_of_channels(rank: int) -> None:
+    shape = (2, 3, 4, 5)[:rank]
+    text = ",".join(map(str, shape))
+    slopes = np.array([0.1, -2, 0.5], np.float32)
+    model = graph("a = PRelu(x, s) y = PRelu(a, s)", f"float[{text}] x", f"float[{text}] y",
+                  opset=6, s=slopes)
+    raised = RaiseOpset(Diagnostics())(model).model
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    columns = slopes.reshape(3, *[1] * (rank - 2))
+    once = np.where(x < 0, x * columns, x)
+    result = run(raised, {"x": x})["y"]
+    np.testing.assert_allclose(result, np.where(once < 0, once * columns, once), rtol=1e-6)
 
 
 def test_expanded_nodes_have_distinct_names() -> None:

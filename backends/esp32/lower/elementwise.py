@@ -72,6 +72,12 @@ def lower_float_only(ctx: Lowering, node: ir.Node) -> None:
 @operator("PRelu", int8="slope per channel")
 def lower_prelu(ctx: Lowering, node: ir.Node) -> None:
     """PRelu with a constant slope (one, or one per channel)."""
+    shape, slopes = (ctx.shape(required_input(node, index)) for index in (0, 1))
+    tail = shape[len(shape) - len(slopes):]
+    if len(slopes) > len(shape) or any(n not in (1, m) for n, m in zip(slopes, tail, strict=True)):
+        raise Unsupported(
+            f"slopes of shape {slopes} do not broadcast to {shape}", code="TC0003",
+            help="one slope per channel has the shape [C, 1, ...]")
     if lower_one_code(ctx, node):
         return
     x, slope = ctx.form(required_input(node, 0)), ctx.constant(required_input(node, 1))
