@@ -89,6 +89,8 @@ class Quantize(ir.passes.InPlacePass):
         if parameters is None:
             return ir.passes.PassResult(model, modified=False)
         graph = model.graph
+        for value, chosen in parameters.items():
+            _bound_mask(graph, value, chosen)
         weights = quantize_weights_of(graph, plan.kept)
         inserter = _Inserter(graph, plan)
         for point in plan.points.values():
@@ -154,6 +156,26 @@ class Quantize(ir.passes.InPlacePass):
                 help="give calibration data that is like the data in use",
             )
             return _ARBITRARY[point.bits]
+
+
+def _bound_mask(graph: ir.Graph, value: ir.Value, parameters: AffineParameters) -> None:
+    """Where `value` is a sum with constants that are far below its range, makes them less so.
+
+    Masks are minus infinity or -1e9, which requantization's constants cannot hold; the sum
+    saturates in either case.
+    """
+    add = value.producer()
+    if add is None or add.op_type != "Add":
+        return
+    span = 2.0 ** parameters.bits * parameters.scale
+    for index, term in enumerate(add.inputs):
+        array = constant(term)
+        if array is not None and array.dtype == np.float32 and array.min(initial=0) < -2 * span:
+            assert term is not None
+            bounded = initializer(
+                graph, f"{term.name}_bounded", np.maximum(array, np.float32(-2 * span)))
+            add.replace_input_with(index, bounded)
+            drop_unused(graph, term)
 
 
 class _Inserter:

@@ -23,6 +23,9 @@ from ternc.histogram import Histogram, entropy_range, mse_range, percentile_rang
 Method = Literal["minmax", "percentile", "entropy", "mse"]
 METHODS: Final[tuple[Method, ...]] = ("minmax", "percentile", "entropy", "mse")
 
+_MASKED: Final = -1e4
+"""Stands for minus infinity in masks, which hold nothing else but 0."""
+
 Progress = Callable[[int, "int | None"], None]
 """Called after each sample with how many are done, and how many there are if that is known."""
 
@@ -45,26 +48,49 @@ class Ranges(Mapping[str, tuple[float, float]]):
         return len(self.by_name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Softmax:
+    """A Softmax over `axis` whose result has `bits`."""
+
+    axis: int
+    bits: int
+
+    def clipped(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The values, none so far below its row's largest that the result cannot hold it.
+
+        Masks are minus infinity or -1e9. Where they saturated at the least other value, what is
+        masked would count; where they did not, the scale would leave nothing of the others.
+        All values of a row at the bound add less than half a unit of the result.
+        """
+        bound = np.log(2.0 ** (self.bits + 1) * values.shape[self.axis])
+        largest = values.max(axis=self.axis, keepdims=True)
+        clipped: npt.NDArray[np.float64] = np.maximum(values, largest - bound)
+        return clipped
+
+
 @dataclass(slots=True)
 class _Observation:
     """What is kept of one tensor: its extremes, and its histogram when the method needs one."""
 
     name: str
     histogram: Histogram | None
+    softmax: _Softmax | None = None  # what alone reads it
     low: float = np.inf
     high: float = -np.inf
     infinite: bool = field(default=False)
 
     def add(self, values: npt.NDArray[np.generic], sample: int) -> None:
-        real = np.asarray(values, np.float64).reshape(-1)
+        real = np.asarray(values, np.float64)
+        if np.isnan(real).any():
+            raise CompileError((Diagnostic(
+                "TC0301", f"tensor {self.name!r} is not a number for sample {sample}",
+                help="the model divides by zero or overflows there",
+            ),))
+        if self.softmax is not None:
+            real = self.softmax.clipped(real)
+        real = real.reshape(-1)
         finite = np.isfinite(real)
-        if not finite.all():
-            if np.isnan(real).any():
-                raise CompileError((Diagnostic(
-                    "TC0301", f"tensor {self.name!r} is not a number for sample {sample}",
-                    help="the model divides by zero or overflows there",
-                ),))
-            # Attention masks use minus infinity: it saturates, and must not spoil the range.
+        if not finite.all():  # it saturates, and must not spoil the range
             self.infinite = True
             real = real[finite]
         if not real.size:
@@ -77,6 +103,8 @@ class _Observation:
     def range(self, method: Method, percentile: float, bits: int) -> tuple[float, float]:
         if self.low > self.high:
             return 0.0, 0.0
+        if self.infinite and self.low == self.high == 0:
+            return _MASKED, 0.0
         if self.histogram is None or self.low == self.high:
             low, high = self.low, self.high
         elif method == "percentile":
@@ -120,8 +148,11 @@ def calibrate(
 
     assert method in METHODS, method
     oracle = Oracle(model)
+    axes = _softmax_axes(model)
     seen = {
-        name: _Observation(name, None if method == "minmax" else Histogram())
+        name: _Observation(
+            name, None if method == "minmax" else Histogram(),
+            _Softmax(axes[name], bits) if name in axes else None)
         for name in tensors
     }
     total = getattr(feeds, "count", None)
@@ -136,6 +167,16 @@ def calibrate(
         raise CompileError((Diagnostic("TC0301", "the calibration data holds no samples"),))
     by_name = {name: item.range(method, percentile, bits) for name, item in seen.items()}
     return Ranges(by_name, method, count)
+
+
+def _softmax_axes(model: onnx.ModelProto | ir.Model) -> dict[str, int]:
+    """The axis of the Softmax that alone reads a tensor, by the tensor's name."""
+    graph = (model if isinstance(model, ir.Model) else ir.from_proto(model)).graph
+    return {
+        value.name: node.attributes.get_int("axis", -1)
+        for node in graph if node.op_type == "Softmax" and not node.domain
+        if (value := node.inputs[0]) is not None and value.name
+        and len(list(value.uses())) == 1 and not value.is_graph_output()}
 
 
 def rounded(value: float) -> float:

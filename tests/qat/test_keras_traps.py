@@ -216,6 +216,18 @@ def test_attention() -> None:
     assert check(model, noise(2, 6, 16)).count("dense_f32_t2") == 2
 
 
+def test_masked_attention_in_integers() -> None:
+    """Keras's mask is -1e9, which must not become a part of the scores' range."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((10, 16))
+    model = keras.Model(x, layers.MultiHeadAttention(2, 8)(x, x, use_causal_mask=True))
+    data = noise(64, 10, 16)
+    expected = model.predict(data, verbose=0)
+    compiled = ternc.compile(model, calibration_data=data)
+    given = np.concatenate([next(iter(compiled.run(sample[None]).values())) for sample in data])
+    assert np.square(given - expected).mean() < 1e-2 * np.square(expected).mean()
+
+
 class TestConstants:
     """Tensors that are no weights."""
 
