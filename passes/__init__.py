@@ -15,6 +15,7 @@ from onnx_ir.passes import common
 from ternc.diagnostics import Diagnostics
 from ternc.passes.check_model import CheckModel
 from ternc.passes.detect_ternary import DetectTernary
+from ternc.passes.expand_functions import ExpandFunctions
 from ternc.passes.fix_shapes import FixShapes
 from ternc.passes.fold_batchnorm import FoldBatchNorm
 from ternc.passes.fold_constants import FoldConstants
@@ -26,6 +27,7 @@ from ternc.passes.import_matmul_nbits import ImportMatMulNBits
 from ternc.passes.import_qonnx import ImportQonnx
 from ternc.passes.infer_shapes import InferShapes
 from ternc.passes.normalise_dynamic import NormaliseDynamic
+from ternc.passes.normalise_groups import NormaliseGroups
 from ternc.passes.quantize_behind_layout import QuantizeBehindLayout
 from ternc.passes.raise_opset import RaiseOpset
 from ternc.passes.raise_recurrence import RaiseRecurrence
@@ -57,9 +59,11 @@ def front(
         ImportQonnx(diagnostics),
         ImportMatMulNBits(diagnostics),
         FixShapes(diagnostics, shapes),
+        ExpandFunctions(),
         ImportFakeQuant(),
         FoldConstants(),
         Simplify(),
+        NormaliseGroups(),
         RaiseRecurrence(diagnostics),
         InferShapes(diagnostics),
         CheckModel(diagnostics),

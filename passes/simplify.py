@@ -9,7 +9,7 @@ from onnx_ir.passes import common
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.rules import common as rules
 
-from ternc.passes._graph import input_at, scalar, static_shape
+from ternc.passes._graph import constant, input_at, scalar, static_shape
 
 _RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand")
 
@@ -27,9 +27,9 @@ class Simplify(ir.passes.InPlacePass):
     """f(x) → x where f is the identity; f(g(x)) → h(x) where one layout or clip op does both.
 
     Applies to Dropout, Identity, Cast to the same type, Expand, Reshape, Flatten, Squeeze and
-    Unsqueeze to the same shape, Transpose that moves nothing, x+0, x-0, x*1, x/1, pairs of
-    Transpose, Reshape, Unsqueeze, Relu and Clip, mostly with onnxscript's rules; then removes
-    nodes, initializers and opset imports that nothing uses.
+    Unsqueeze to the same shape, Transpose that moves nothing, x+0, x-0, x*1, x/1, Where that
+    always takes x, pairs of Transpose, Reshape, Unsqueeze, Relu and Clip, mostly with
+    onnxscript's rules; then removes nodes, initializers and opset imports that nothing uses.
 
     Must not remove inputs or outputs of the model: an input that nothing reads any more stays.
     """
@@ -52,8 +52,8 @@ class Simplify(ir.passes.InPlacePass):
 def _remove_no_ops(graph: ir.Graph) -> bool:
     modified = False
     for node in list(graph):
-        x, y = node.inputs[0] if node.inputs else None, node.outputs[0]
-        if x is None or not (_is_identity(node) or _keeps_shape(node) or _idle_dropout(node)):
+        x, y = _passed_through(node), node.outputs[0]
+        if x is None:
             continue
         if y.is_graph_output() and (
                 x.is_graph_input() or x.is_initializer() or x.is_graph_output()
@@ -65,6 +65,22 @@ def _remove_no_ops(graph: ir.Graph) -> bool:
         graph.remove(node, safe=True)
         modified = True
     return modified
+
+
+def _passed_through(node: ir.Node) -> ir.Value | None:
+    """The input that the node's output equals, if there is one."""
+    if not node.inputs:
+        return None
+    if _is_identity(node) or _keeps_shape(node) or _idle_dropout(node):
+        return node.inputs[0]
+    if node.op_type != "Where" or node.domain:
+        return None
+    condition = constant(node.inputs[0])
+    if condition is None or not condition.size or condition.min() != condition.max():
+        return None
+    chosen = node.inputs[1 if condition.flat[0] else 2]
+    shape = static_shape(chosen)
+    return chosen if shape is not None and shape == static_shape(node.outputs[0]) else None
 
 
 def _is_identity(node: ir.Node) -> bool:

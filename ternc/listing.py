@@ -15,6 +15,8 @@ _FOLDED: Final = {
     "Size": "computed by the compiler",
     "Dropout": "removed: it does nothing at inference",
     "Identity": "removed",
+    "GroupNormalization": "rewritten to LayerNormalization",
+    "InstanceNormalization": "rewritten to LayerNormalization",
     "com.microsoft::Gelu": "rewritten to Gelu, with a warning",
     "com.microsoft::BiasGelu": "rewritten to Add and Gelu, with a warning",
     "com.microsoft::FastGelu": "rewritten to Gelu, with a warning",
@@ -36,7 +38,9 @@ def operators(target: str | None = None) -> list[dict[str, str]]:
     """
     import ternc.backends.esp32.lower  # noqa: F401  (fills the registry)
     from ternc.backends.esp32.lower.registry import OPERATORS
+    from ternc.passes.expand_functions import EXPANDED
 
+    folded = {**_FOLDED, **dict.fromkeys(EXPANDED, "written out as ONNX defines it")}
     rows = [
         {"operator": item.name, "float32": "yes", "int8": item.int8 or "no",
          "int16": item.int16 or "no", "note": item.note}
@@ -44,7 +48,7 @@ def operators(target: str | None = None) -> list[dict[str, str]]:
     ]
     rows += [
         {"operator": name, "float32": "folded", "int8": "folded", "int16": "folded", "note": note}
-        for name, note in _FOLDED.items() if name not in OPERATORS
+        for name, note in folded.items() if name not in OPERATORS
     ]
     if target is not None:
         from ternc.backends.esp32.targets import target_named

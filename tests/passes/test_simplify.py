@@ -18,15 +18,28 @@ from tests.passes.running import check, graph, ops
     ("t = Transpose<perm=[1,0]>(x) u = Transpose<perm=[1,0]>(t) y = Relu(u)", ["Relu"]),
     ("r = Relu(x) y = Relu(r)", ["Relu"]),
     ("f = Flatten(x) y = Relu(f)", ["Relu"]),
+    ("w = Where(never, zero, x) y = Relu(w)", ["Relu"]),
+    ("w = Where(always, x, zero) y = Relu(w)", ["Relu"]),
 ])
 def test_identities_go(body: str, expected: list[str]) -> None:
     model = graph(body, "float[2,4] x", "float[2,4] y", zero=np.float32(0), one=np.float32(1),
-                  same=np.array([2, 4]))
+                  same=np.array([2, 4]), never=np.zeros((2, 1), bool), always=np.ones(4, bool))
     common.ShapeInferencePass()(model)
     assert check(Simplify(), model).modified
     assert ops(model) == expected
     assert not model.graph.initializers
     assert not Simplify()(model).modified
+
+
+@pytest.mark.parametrize("body", [
+    "y = Where(some, x, zero)", "y = Where(never, x, zero)", "y = Where(wider, x, x)"])
+def test_a_choice_that_matters_stays(body: str) -> None:
+    model = graph(body, "float[1,4] x", "float[N,4] y", zero=np.float32(0),
+                  some=np.array([True, False, True, True]), never=np.zeros(4, bool),
+                  wider=np.ones((2, 4), bool))
+    common.ShapeInferencePass()(model)
+    check(Simplify(), model)
+    assert ops(model) == ["Where"]
 
 
 def test_unused_inputs_stay() -> None:
