@@ -265,6 +265,19 @@ OPCODES: tuple[Opcode, ...] = (
            _operands("x:i indices:i y:o size:u outer:u axis:u inner:u n_indices:u"),
            "y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then "
            "clamped"),
+    # Further elementwise functions.
+    Opcode(0x50, "activation_f32", _operands("x:i y:o op:u count:u alpha:f beta:f"),
+           "op: 0 elu(alpha)*beta 1 celu(alpha) 2 softplus 3 mish 4 x*sigmoid(alpha*x)",
+           aliases=(("x", "y"),)),
+    Opcode(0x51, "threshold_f32", _operands("x:i y:o op:u count:u alpha:f beta:f"),
+           "op: 0 softsign 1 x > alpha ? x : 0 2 x < -alpha ? x + beta : x > alpha ? x - beta : 0",
+           aliases=(("x", "y"),)),
+    Opcode(0x52, "trigonometric_f32", _operands("x:i y:o op:u count:u"),
+           "op: 0 sin 1 cos 2 tan", aliases=(("x", "y"),)),
+    Opcode(0x53, "arc_f32", _operands("x:i y:o op:u count:u"),
+           "op: 0 asin 1 acos 2 atan", aliases=(("x", "y"),)),
+    Opcode(0x54, "hyperbolic_f32", _operands("x:i y:o op:u count:u"),
+           "op: 0 sinh 1 cosh 2 asinh 3 acosh 4 atanh", aliases=(("x", "y"),)),
     # Recurrent layers, weights [directions][gate][hidden][columns] in ONNX's gate order. x is
     # [steps][batch][in], y [steps][batch][directions][hidden], states [batch][directions][hidden];
     # of two directions the second runs backwards, one does when reverse = 1. Absent initial states

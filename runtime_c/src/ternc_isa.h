@@ -57,6 +57,11 @@
   X(0x48, copy_nd, 1, 23, "iouuuuuuuuujjjjjjjjjjjj") \
   X(0x49, fill, 1, 4, "ouuu") \
   X(0x4a, gather, 1, 8, "iiouuuuu") \
+  X(0x50, activation_f32, 1, 6, "iouuff") \
+  X(0x51, threshold_f32, 1, 6, "iouuff") \
+  X(0x52, trigonometric_f32, 1, 4, "iouu") \
+  X(0x53, arc_f32, 1, 4, "iouu") \
+  X(0x54, hyperbolic_f32, 1, 4, "iouu") \
   X(0x60, lstm_f32, 1, 16, "iccCIIOOOsuuuuuu") \
   X(0x61, lstm_f32_w8, 1, 18, "iccccCIIOOOsuuuuuu") \
   X(0x62, lstm_f32_t2, 1, 18, "iccccCIIOOOsuuuuuu") \
@@ -122,7 +127,7 @@
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x00000703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x001f0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -955,6 +960,50 @@ typedef struct {
   uint32_t inner;
   uint32_t n_indices;
 } ternc_gather_args;
+
+/* op: 0 elu(alpha)*beta 1 celu(alpha) 2 softplus 3 mish 4 x*sigmoid(alpha*x) */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t op;
+  uint32_t count;
+  float alpha;
+  float beta;
+} ternc_activation_f32_args;
+
+/* op: 0 softsign 1 x > alpha ? x : 0 2 x < -alpha ? x + beta : x > alpha ? x - beta : 0 */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t op;
+  uint32_t count;
+  float alpha;
+  float beta;
+} ternc_threshold_f32_args;
+
+/* op: 0 sin 1 cos 2 tan */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t op;
+  uint32_t count;
+} ternc_trigonometric_f32_args;
+
+/* op: 0 asin 1 acos 2 atan */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t op;
+  uint32_t count;
+} ternc_arc_f32_args;
+
+/* op: 0 sinh 1 cosh 2 asinh 3 acosh 4 atanh */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t op;
+  uint32_t count;
+} ternc_hyperbolic_f32_args;
 
 /* LSTM, gates i, o, f, c, all float32 */
 typedef struct {

@@ -11,7 +11,9 @@ extern "C" {
 #endif
 
 float ternc_expf(float x);
+float ternc_expm1f(float x); /* exp(x) - 1 */
 float ternc_logf(float x);
+float ternc_log1pf(float x); /* log(1 + x) */
 float ternc_tanhf(float x);
 float ternc_sigmoidf(float x); /* 1/(1 + exp(-x)) */
 float ternc_erff(float x);

@@ -29,11 +29,17 @@ FUNCTIONS: dict[str, Callable[[Wide], Wide]] = {
     "leaky_relu": lambda x: np.where(x < 0, 0.01 * x, x),
     "clip": lambda x: np.clip(x, -0.123, 1.77),
     "line": lambda x: 0.7 * x,
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "softplus": lambda x: np.asarray(np.logaddexp(x, 0), np.float64),
+    "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "sin": lambda x: np.sin(np.clip(x, -8, 8)),
 }
 # Flash that segments and nodes take with inputs in +-8, measured.
 BYTES = {
     "sigmoid": 2220, "tanh": 2956, "exp": 1956, "gelu": 1328, "sqrt": 5256, "reciprocal": 11_304,
-    "hard_swish": 1288, "leaky_relu": 768, "clip": 4432, "line": 768,
+    "hard_swish": 1288, "leaky_relu": 768, "clip": 4432, "line": 768, "elu": 1148,
+    "softplus": 1360, "mish": 1384, "softsign": 3296, "sin": 8128,
 }  # fmt: skip
 
 

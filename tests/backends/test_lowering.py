@@ -192,7 +192,7 @@ def test_names_are_unique() -> None:
 
 
 def test_diagnostics_name_a_node_without_a_name() -> None:
-    proto = model("g (float[2] x) => (float[2] y) {y=Cos(x)}")
+    proto = model("g (float[2,2] x) => (float y) {y=Det(x)}")
     assert not proto.graph.node[0].name
     with pytest.raises(CompileError) as caught:
         ternc.compile(proto, "host")

@@ -182,6 +182,14 @@ def test_convolution_over_time() -> None:
           noise(2, 3, 8, 8, 2))
 
 
+@pytest.mark.parametrize("name", [
+    "elu", "selu", "softplus", "softsign", "mish", "silu", "log_sigmoid", "exponential",
+    "tanh_shrink", "hard_silu", "hard_sigmoid", "squareplus",
+])  # fmt: skip
+def test_activation(name: str) -> None:
+    check(model_of((9,), layers.Dense(8, activation=name), layers.Dense(4)), noise(3, 9))
+
+
 class TestGelu:
     def test_is_one_instruction(self, capfd: pytest.CaptureFixture[str]) -> None:
         """tf2onnx writes it with TensorFlow's Erfc, and says so."""

@@ -48,7 +48,9 @@ const char *shim_kinds(const ternc_kernel *kernel) { return kernel->kinds; }
     for (i = 0; i < count; i++) y[i] = ternc_##name(x[i]);           \
   }
 SHIM_UNARY(expf)
+SHIM_UNARY(expm1f)
 SHIM_UNARY(logf)
+SHIM_UNARY(log1pf)
 SHIM_UNARY(tanhf)
 SHIM_UNARY(sigmoidf)
 SHIM_UNARY(erff)

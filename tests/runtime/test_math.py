@@ -51,6 +51,7 @@ def _samples(count: int) -> F32:
     ("name", "reference", "bound", "count"),
     [
         ("expf", np.exp, 9e-8, 300_000), ("logf", np.log, 9e-8, 300_000),
+        ("expm1f", np.expm1, 3.6e-7, 300_000), ("log1pf", np.log1p, 2e-7, 300_000),
         ("tanhf", np.tanh, 1.5e-7, 300_000), ("sigmoidf", _sigmoid, 1.8e-7, 300_000),
         ("erff", _erf, 9e-8, 100_000), ("sqrtf", np.sqrt, 6e-8, 300_000),
     ],
@@ -72,7 +73,7 @@ def test_error_bounds(
 @pytest.mark.parametrize(
     ("name", "reference"),
     [("expf", np.exp), ("logf", np.log), ("tanhf", np.tanh), ("sigmoidf", _sigmoid),
-     ("erff", _erf), ("sqrtf", np.sqrt)],
+     ("erff", _erf), ("sqrtf", np.sqrt), ("expm1f", np.expm1), ("log1pf", np.log1p)],
 )  # fmt: skip
 def test_special_values(name: str, reference: Callable[[F64], F64]) -> None:
     with np.errstate(all="ignore"):

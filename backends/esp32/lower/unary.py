@@ -34,6 +34,14 @@ def _piecewise(op: int, alpha: float, beta: float, function: Callable[[Wide], Wi
     return Unary(function, "unary_f32", {"op": op, "alpha": alpha, "beta": beta})
 
 
+def _activation(op: int, alpha: float, beta: float, function: Callable[[Wide], Wide]) -> Unary:
+    return Unary(function, "activation_f32", {"op": op, "alpha": alpha, "beta": beta})
+
+
+def _threshold(op: int, alpha: float, beta: float, function: Callable[[Wide], Wide]) -> Unary:
+    return Unary(function, "threshold_f32", {"op": op, "alpha": alpha, "beta": beta})
+
+
 def _clip(ctx: Lowering, node: ir.Node) -> Unary:
     bounds = ctx.clip_bounds(node)
     if bounds is None:
@@ -57,6 +65,43 @@ def _gelu(ctx: Lowering, node: ir.Node) -> Unary:
         return Unary(lambda x: 0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x**3))),
                      "gelu_f32", {"tanh": 1})
     return Unary(lambda x: 0.5 * x * (1 + _erf(x * 0.7071067811865476)), "gelu_f32", {"tanh": 0})
+
+
+def _shrink(ctx: Lowering, node: ir.Node) -> Unary:
+    edge, bias = attr_float(node, "lambd", 0.5), attr_float(node, "bias", 0.0)
+    return _threshold(2, edge, bias, lambda x: np.where(
+        x < -edge, x + bias, np.where(x > edge, x - bias, 0.0)))
+
+
+def _thresholded_relu(ctx: Lowering, node: ir.Node) -> Unary:
+    alpha = attr_float(node, "alpha", 1.0)
+    return _threshold(1, alpha, 0.0, lambda x: np.where(x > alpha, x, 0.0))
+
+
+def _elu(ctx: Lowering, node: ir.Node) -> Unary:
+    """Elu and Selu."""
+    selu = node.op_type == "Selu"
+    alpha = attr_float(node, "alpha", 1.67326319217681884765625 if selu else 1.0)
+    gamma = attr_float(node, "gamma", 1.05070102214813232421875) if selu else 1.0
+    return _activation(0, alpha, gamma,
+                       lambda x: gamma * np.where(x > 0, x, alpha * np.expm1(x)))
+
+
+def _celu(ctx: Lowering, node: ir.Node) -> Unary:
+    alpha = attr_float(node, "alpha", 1.0)
+    if alpha == 0:
+        raise Unsupported("Celu with alpha 0, by which it divides", help="use Relu")
+    return _activation(1, alpha, 0.0, lambda x: np.where(x > 0, x, alpha * np.expm1(x / alpha)))
+
+
+def _swish(ctx: Lowering, node: ir.Node) -> Unary:
+    alpha = attr_float(node, "alpha", 1.0)
+    return _activation(4, alpha, 0.0, lambda x: x * _sigmoid(alpha * x))
+
+
+def _softplus(x: Wide) -> Wide:
+    result: Wide = np.logaddexp(x, 0)
+    return result
 
 
 def _sigmoid(x: Wide) -> Wide:
@@ -83,9 +128,25 @@ _FIXED: dict[str, Unary] = {
     "Log": Unary(np.log, "log_f32", {}),
     "Sqrt": Unary(np.sqrt, "sqrt_f32", {}),
     "Erf": Unary(_erf, "erf_f32", {}),
+    "Softplus": _activation(2, 0.0, 0.0, _softplus),
+    "Mish": _activation(3, 0.0, 0.0, lambda x: x * np.tanh(_softplus(x))),
+    "Softsign": _threshold(0, 0.0, 0.0, lambda x: x / (1 + np.abs(x))),
+    "Sin": Unary(np.sin, "trigonometric_f32", {"op": 0}),
+    "Cos": Unary(np.cos, "trigonometric_f32", {"op": 1}),
+    "Tan": Unary(np.tan, "trigonometric_f32", {"op": 2}),
+    "Asin": Unary(np.arcsin, "arc_f32", {"op": 0}),
+    "Acos": Unary(np.arccos, "arc_f32", {"op": 1}),
+    "Atan": Unary(np.arctan, "arc_f32", {"op": 2}),
+    "Sinh": Unary(np.sinh, "hyperbolic_f32", {"op": 0}),
+    "Cosh": Unary(np.cosh, "hyperbolic_f32", {"op": 1}),
+    "Asinh": Unary(np.arcsinh, "hyperbolic_f32", {"op": 2}),
+    "Acosh": Unary(np.arccosh, "hyperbolic_f32", {"op": 3}),
+    "Atanh": Unary(np.arctanh, "hyperbolic_f32", {"op": 4}),
 }
 _WITH_ATTRIBUTES = {
     "Clip": _clip, "LeakyRelu": _leaky, "HardSigmoid": _hard_sigmoid, "Gelu": _gelu,
+    "Elu": _elu, "Selu": _elu, "Celu": _celu, "Swish": _swish, "Shrink": _shrink,
+    "ThresholdedRelu": _thresholded_relu,
 }
 
 
