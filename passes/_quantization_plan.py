@@ -52,6 +52,11 @@ class Fixed:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """What a Softmax gives to other layers: at most 1, far less where it shares among many."""
+
+
+@dataclass(frozen=True, slots=True)
 class SameAs:
     """The parameters of `value`, which this tensor's elements come from."""
 
@@ -65,7 +70,7 @@ class Table:
     table: ir.Value
 
 
-Source = Observed | Fixed | SameAs | Table
+Source = Observed | Fixed | Shares | SameAs | Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +202,8 @@ def _joined(value: ir.Value, plan: Plan) -> ir.Value | None:
 def _source(node: ir.Node, plan: Plan) -> Source:
     if node.domain not in ("", "ai.onnx"):
         return Observed()
+    if node.op_type == "Softmax" and not node.outputs[0].is_graph_output():
+        return Shares()
     if node.op_type in _FIXED:
         return Fixed(*_FIXED[node.op_type])
     if node.op_type not in _MOVEMENT:

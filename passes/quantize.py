@@ -19,6 +19,7 @@ from ternc.passes._quantization_plan import (
     Plan,
     Point,
     SameAs,
+    Shares,
     Table,
     Widths,
     plan_quantization,
@@ -30,8 +31,8 @@ _INT8 = Widths()
 _ARBITRARY = {8: AffineParameters(1 / 128, 0), 16: AffineParameters(1 / 128, 0, 16)}
 # Of results within [-1, 1], in 16 bits.
 _UNIT = AffineParameters(2.0**-15, 0, 16)
-# 16 bits have one to spare: an input beyond what calibration saw costs far more by saturating than
-# half of the resolution does.
+# An input beyond what calibration saw costs far more by saturating than half of the resolution
+# does, of which 16 bits have one to spare.
 _HEADROOM = 2.0
 _TYPES = {8: ir.DataType.INT8, 16: ir.DataType.INT16}
 
@@ -42,8 +43,13 @@ def tensors_to_observe(
     """Names of the tensors whose ranges `Quantize` needs, in graph order."""
     points = plan_quantization(model, keep_float).points.values()
     return tuple(dict.fromkeys(
-        (point.source.joined or point.value).name or "" for point in points
-        if isinstance(point.source, Observed)))
+        _observed(point).name or "" for point in points
+        if isinstance(point.source, Observed | Shares)))
+
+
+def _observed(point: Point) -> ir.Value:
+    joined = point.source.joined if isinstance(point.source, Observed) else None
+    return joined or point.value
 
 
 class Quantize(ir.passes.InPlacePass):
@@ -58,8 +64,9 @@ class Quantize(ir.passes.InPlacePass):
       to a MatMul and a Relu or Clip after Conv, ConvTranspose, Gemm, MatMul or Add is computed
       with it: Q and DQ come after.
     * Operators that move elements pass on their input's scale; what only a Concat reads takes the
-      scale of its result. Softmax and Sigmoid have
-      scale 1/256 and zero point -128, Tanh 1/128 and 0; in int16 all three have 2^-15 and 0.
+      scale of its result. Softmax and Sigmoid have scale 1/256 and zero point -128, Tanh 1/128
+      and 0; in int16 all three have 2^-15 and 0. A Softmax within the model has twice the range
+      from `ranges` where that is less: of shares among many, 1/256 would leave little.
     * A node named in `keep_float` reads and writes floats: DQ before it, Q after it, nothing
       between two of them. So does a quantization by absmax at run time (BitLinear), with the
       linear operator that reads it. Integer and boolean tensors are left alone.
@@ -106,6 +113,8 @@ class Quantize(ir.passes.InPlacePass):
                 case Fixed(scale, zero_point):
                     found[value] = (
                         _UNIT if point.bits == 16 else AffineParameters(scale, zero_point))
+                case Shares():
+                    found[value] = _UNIT if point.bits == 16 else self._share(value)
                 case SameAs(origin):
                     if origin in found:
                         found[value] = found[origin]
@@ -115,14 +124,17 @@ class Quantize(ir.passes.InPlacePass):
                     found[value] = self._from_range(
                         point, (float(array.min(initial=0)), float(array.max(initial=0)))
                     ) or _ARBITRARY[point.bits]
-                case Observed(joined):
-                    chosen = self._from_range(
-                        point, self.ranges.get((joined or value).name or ""))
+                case Observed():
+                    chosen = self._from_range(point, self.ranges.get(_observed(point).name or ""))
                     if chosen is None:
                         complete = False
                     else:
                         found[value] = chosen
         return found if complete else None
+
+    def _share(self, value: ir.Value) -> AffineParameters:
+        _, high = self.ranges.get(value.name or "", (0.0, 1.0))
+        return AffineParameters(min(1.0, _HEADROOM * high) / 256, -128)
 
     def _from_range(
         self, point: Point, observed: tuple[float, float] | None
