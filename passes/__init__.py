@@ -18,6 +18,7 @@ from ternc.passes.detect_ternary import DetectTernary
 from ternc.passes.expand_functions import ExpandFunctions
 from ternc.passes.fix_shapes import FixShapes
 from ternc.passes.fold_batchnorm import FoldBatchNorm
+from ternc.passes.fold_compress import FoldCompress
 from ternc.passes.fold_constants import FoldConstants
 from ternc.passes.fold_input import FoldInput
 from ternc.passes.fold_pad import FoldPad
@@ -62,6 +63,7 @@ def front(
         ExpandFunctions(),
         ImportFakeQuant(),
         FoldConstants(),
+        FoldCompress(),
         Simplify(),
         NormaliseGroups(),
         RaiseRecurrence(diagnostics),

@@ -17,10 +17,10 @@ _ACTIVATIONS: Final = frozenset({"Relu", "Clip"})
 _QUANTIZERS: Final = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
 # Operators that only move or choose elements of input 0: the output keeps its scale.
 _MOVEMENT: Final = frozenset({
-    "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND",
-    "GlobalMaxPool", "Identity", "MaxPool", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Resize",
-    "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose",
-    "Trilu", "Unsqueeze",
+    "CenterCropPad", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements",
+    "GatherND", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "ReduceMax", "ReduceMin", "Reshape",
+    "Resize", "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK",
+    "Transpose", "Trilu", "Unsqueeze",
 })
 _SCALE_OPERATORS: Final = frozenset({
     "Abs", "Clip", "Div", "Max", "Mul", "ReduceMax", "Reciprocal", "Reshape", "Squeeze",

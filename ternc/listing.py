@@ -8,11 +8,9 @@ from typing import IO, Final
 
 # What the passes remove or rewrite, so that lowering never sees it.
 _FOLDED: Final = {
-    "Constant": "becomes a weight",
+    "Compress": "with a constant condition rewritten to Gather",
     "ConstantOfShape": "computed by the compiler",
     "Range": "computed by the compiler",
-    "Shape": "computed by the compiler",
-    "Size": "computed by the compiler",
     "Dropout": "removed: it does nothing at inference",
     "Identity": "removed",
     "GroupNormalization": "rewritten to LayerNormalization",

@@ -15,8 +15,11 @@ from ternc.backends.esp32.lower import (  # noqa: F401  (imported for their regi
     dense,
     elementwise,
     formats,
+    known,
     movement,
+    rearrange,
     recurrent,
+    resize,
     unary,
     window,
 )

@@ -8,19 +8,23 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from ternc.backends.esp32.lower.context import Lowering, Quantization, Unsupported
+from ternc.backends.esp32.lower.context import Lowering, Unsupported
 from ternc.backends.esp32.lower.forms import (
-    STORED,
     Affine,
     Buffer,
-    Codes,
-    Constant,
     Form,
     Scaled,
     Table,
 )
-from ternc.backends.esp32.lower.interpolation import emit_interpolated
 from ternc.backends.esp32.lower.layout import Layout, Shape
+from ternc.backends.esp32.lower.moving import (
+    as_it_is,
+    at_one_scale,
+    fill_bits,
+    moved,
+    representable,
+    resized,
+)
 from ternc.backends.esp32.lower.nodes import (
     attr_int,
     attr_ints,
@@ -30,8 +34,6 @@ from ternc.backends.esp32.lower.nodes import (
     required_input,
 )
 from ternc.backends.esp32.lower.registry import operator
-from ternc.backends.esp32.lower.unary import emit_table, stored_as_int8
-from ternc.backends.esp32.lower.wide import is_wide, rescaled
 from ternc.backends.esp32.program import DType
 
 _VIEWS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
@@ -78,30 +80,6 @@ def _mapped(ctx: Lowering, form: Form, view: Callable[[Buffer], Buffer],
     return view(ctx.buffer(required_input(node, 0)))
 
 
-def _moved(ctx: Lowering, value: ir.Value) -> tuple[Buffer, Callable[[Buffer], Form]]:
-    """The bytes to move (integers where quantized) and how the result is to be bound."""
-    form = ctx.form(value)
-    if isinstance(form, Scaled):
-        scale, zero = form.scale, form.zero
-
-        def wrap(buffer: Buffer) -> Form:
-            def compute() -> Buffer:
-                y = ctx.new(f"{buffer.tensor.name}:real", DType.F32, buffer.layout)
-                ctx.dequantize(_node_of(value), buffer.tensor, y.tensor, scale, zero)
-                return y
-
-            return Scaled(buffer, compute, scale=scale, zero=zero)
-
-        return form.buffer, wrap
-    return ctx.buffer(value), _as_it_is
-
-
-def _node_of(value: ir.Value) -> ir.Node:
-    node = value.producer()
-    assert node is not None
-    return node
-
-
 @operator("Slice", int8="moves bytes")
 def lower_slice(ctx: Lowering, node: ir.Node) -> None:
     """Slice with constant bounds, any steps."""
@@ -124,8 +102,8 @@ def lower_slice(ctx: Lowering, node: ir.Node) -> None:
 
 def _extract(ctx: Lowering, node: ir.Node, value: ir.Value, output: ir.Value, out: Shape,
              corner: Shape, steps: Shape) -> None:
-    source, wrap = _moved(ctx, value)
-    layout = _resized(source.layout, out)
+    source, wrap = moved(ctx, value)
+    layout = resized(source.layout, out)
     if layout is None:
         source = ctx.row_major(source, node)
         layout = Layout.row_major(out)
@@ -135,15 +113,6 @@ def _extract(ctx: Lowering, node: ir.Node, value: ir.Value, output: ir.Value, ou
     target = ctx.new(output.name or "y", source.tensor.dtype, layout, source.offset)
     ctx.copy(node, source, target, out, source_at=corner, steps=steps)
     ctx.bind(output, wrap(target))
-
-
-def _resized(layout: Layout, out: Shape) -> Layout | None:
-    """The layout with other axis sizes in the same order, where the axes are single atoms."""
-    result: Layout | None = layout
-    for axis, (before, after) in enumerate(zip(layout.shape, out, strict=True)):
-        if before != after and result is not None:
-            result = result.with_axis(axis, after)
-    return result
 
 
 @operator("Split", int8="moves bytes")
@@ -165,27 +134,11 @@ def lower_concat(ctx: Lowering, node: ir.Node) -> None:
     """Concat along one axis; quantized operands are brought to the output's scale first."""
     out = ctx.shape(node.outputs[0])
     axis = attr_int(node, "axis", 0) % len(out)
-    values = operands(node)
-    forms = [ctx.form(value) for value in values]
-    epilogue = ctx.epilogue(node.outputs[0])
-    q = epilogue.quantization
-    output = node.outputs[0]
-    buffers: list[Buffer] | None = None
-    if q is not None and all(
-            isinstance(form, (Scaled, Table, Constant, Codes)) for form in forms):
-        buffers = _requantized(ctx, node, values, q)
-    if buffers is not None:
-        output = epilogue.value
-        ctx.absorb(epilogue, node)
-    else:
-        buffers = [ctx.buffer(value) if isinstance(form, (Buffer, Constant, Codes))
-                   else ctx.floats(value, node) for value, form in zip(values, forms, strict=True)]
-        buffers = _alike(ctx, node, buffers)
+    buffers, output, offset = at_one_scale(ctx, node, operands(node))
     layouts = [
-        layout for buffer in buffers if (layout := _resized(buffer.layout, out)) is not None
+        layout for buffer in buffers if (layout := resized(buffer.layout, out)) is not None
     ]
     layout = next((each for each in layouts if not each.is_row_major), Layout.row_major(out))
-    offset = buffers[0].offset if q is None or output is node.outputs[0] else q.offset
     target = ctx.new(output.name or "y", buffers[0].tensor.dtype, layout, offset)
     position = 0
     for buffer in buffers:
@@ -200,49 +153,11 @@ def lower_concat(ctx: Lowering, node: ir.Node) -> None:
     ctx.bind(output, target)
 
 
-def _requantized(ctx: Lowering, node: ir.Node, values: list[ir.Value],
-                 q: Quantization) -> list[Buffer] | None:
-    """The stored integers of real operands at the scale of the result, None where it has none."""
-    buffers = [_requantize(ctx, node, value, q) for value in values]
-    found = [buffer for buffer in buffers if buffer is not None]
-    return found if len(found) == len(buffers) else None
-
-
-def _requantize(ctx: Lowering, node: ir.Node, value: ir.Value, q: Quantization) -> Buffer | None:
-    form = ctx.form(value)
-    if isinstance(form, Scaled) and is_wide(form, q):
-        return rescaled(ctx, node, form, value, q)
-    if isinstance(form, Table) and is_wide(form, q):
-        return emit_interpolated(ctx, node, form, value, q)
-    if isinstance(form, (Scaled, Table)):
-        codes = q.codes(form.table())
-        if np.array_equal(codes, STORED):
-            return form.buffer
-        return emit_table(ctx, node, form.buffer, codes, q.offset, value)
-    array = ctx.constant(value)
-    assert array is not None
-    codes = q.codes(array.astype(np.float32))
-    return ctx.store_constant(f"{value.name}:codes", codes.astype(q.dtype.numpy))
-
-
-def _alike(ctx: Lowering, node: ir.Node, buffers: list[Buffer]) -> list[Buffer]:
-    """The operands with the element type and offset of the first that is no constant.
-
-    uint8 is held as such (a graph input, a constant) or as int8 with an offset (a result).
-    """
-    kinds = {(buffer.tensor.dtype, buffer.offset) for buffer in buffers}
-    if len(kinds) == 1:
-        return buffers
-    if not {dtype for dtype, _ in kinds} <= {DType.I8, DType.U8}:
-        raise Unsupported("operands of different element types", code="TC0104")
-    return [stored_as_int8(ctx, node, buffer) for buffer in buffers]
-
-
 @operator("Expand", int8="moves bytes")
 def lower_expand(ctx: Lowering, node: ir.Node) -> None:
     """Expand (broadcast) to a constant shape."""
     out = ctx.shape(node.outputs[0])
-    source, wrap = _moved(ctx, required_input(node, 0))
+    source, wrap = moved(ctx, required_input(node, 0))
     ctx.bind(node.outputs[0], wrap(ctx.expanded(source, out, node)))
 
 
@@ -261,7 +176,7 @@ def lower_pad(ctx: Lowering, node: ir.Node) -> None:
         before[axis] = int(pads_array[place])
         after[axis] = int(pads_array[place + len(axes)])
     mode = attr_str(node, "mode", "constant")
-    source, wrap = _moved(ctx, required_input(node, 0))
+    source, wrap = moved(ctx, required_input(node, 0))
     if mode == "constant":
         form = ctx.form(required_input(node, 0))
         fill_value = optional_input(node, 2)
@@ -269,37 +184,19 @@ def lower_pad(ctx: Lowering, node: ir.Node) -> None:
         if fill_value is not None and fill is None:
             raise Unsupported("Pad with a value computed at run time")
         real = 0.0 if fill is None else float(fill.reshape(-1)[0])
-        if isinstance(form, Scaled) and not _representable(real, form):
-            source, wrap = ctx.floats(required_input(node, 0), node), _as_it_is
-        target = _padded(ctx, node, source, out, before, after,
-                         _fill_bits(real, source, form if wrap is not _as_it_is else None))
+        if isinstance(form, Scaled) and not representable(real, form):
+            source, wrap = ctx.floats(required_input(node, 0), node), as_it_is
+        target = padded(ctx, node, source, out, before, after,
+                         fill_bits(real, source, form if wrap is not as_it_is else None))
     else:
         target = _mirrored(ctx, node, source, before, after, mode)
     ctx.bind(node.outputs[0], wrap(target))
 
 
-def _as_it_is(buffer: Buffer) -> Form:
-    return buffer
-
-
-def _representable(real: float, form: Scaled) -> bool:
-    """Whether a stored integer stands for exactly this number."""
-    return bool(np.any(form.table() == np.float32(real)))
-
-
-def _fill_bits(real: float, source: Buffer, form: Form | None) -> int:
-    """The bytes of the fill value as the buffer holds it."""
-    if isinstance(form, Scaled):
-        return int(np.flatnonzero(form.table() == np.float32(real))[0])
-    if source.tensor.dtype is DType.F32:
-        return int.from_bytes(np.array(real, "<f4").tobytes(), "little")
-    return (int(real) - source.offset) & ((1 << 8 * source.tensor.dtype.size) - 1)
-
-
-def _padded(ctx: Lowering, node: ir.Node, source: Buffer, out: Shape, before: list[int],
+def padded(ctx: Lowering, node: ir.Node, source: Buffer, out: Shape, before: list[int],
             after: list[int], bits: int) -> Buffer:
     """A new buffer of shape `out`, filled, with the source copied to its place."""
-    layout = _resized(source.layout, out)
+    layout = resized(source.layout, out)
     if layout is None:
         source = ctx.row_major(source, node)
         layout = Layout.row_major(out)
@@ -370,7 +267,7 @@ def lower_gather(ctx: Lowering, node: ir.Node) -> None:
     """Gather along one axis by constant or computed indices."""
     shape, out = ctx.shape(required_input(node, 0)), ctx.shape(node.outputs[0])
     axis = attr_int(node, "axis", 0) % len(shape)
-    source, wrap = _moved(ctx, required_input(node, 0))
+    source, wrap = moved(ctx, required_input(node, 0))
     source = ctx.row_major(source, node)
     indices = ctx.row_major(ctx.buffer(required_input(node, 1)), node)
     if indices.tensor.dtype is not DType.I32:
