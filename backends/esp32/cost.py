@@ -255,6 +255,7 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "threshold_f32": Cost(_E, 150, 12, measured=False),
     "trigonometric_f32": Cost(_E, 1500, 70, measured=False),
     "arc_f32": Cost(_E, 1800, 70, measured=False),
+    "reduce_f32": Cost(_I, 80, 10, measured=False),
     "hyperbolic_f32": Cost(_E, 2600, 110, measured=False),
     "quantize_i8": Cost(_E, 465, 55.6),
     "dequantize_i8": Cost(_E, 160, 9.08),

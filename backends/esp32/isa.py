@@ -278,6 +278,8 @@ OPCODES: tuple[Opcode, ...] = (
            "op: 0 asin 1 acos 2 atan", aliases=(("x", "y"),)),
     Opcode(0x54, "hyperbolic_f32", _operands("x:i y:o op:u count:u"),
            "op: 0 sinh 1 cosh 2 asinh 3 acosh 4 atanh", aliases=(("x", "y"),)),
+    Opcode(0x55, "reduce_f32", _operands(f"x:i y:o {_AXIS} op:u"),
+           "over the middle axis, n > 0; op: 0 sum 1 product 2 sum of |x| 3 sum of x^2 4 minimum"),
     # Recurrent layers, weights [directions][gate][hidden][columns] in ONNX's gate order. x is
     # [steps][batch][in], y [steps][batch][directions][hidden], states [batch][directions][hidden];
     # of two directions the second runs backwards, one does when reverse = 1. Absent initial states

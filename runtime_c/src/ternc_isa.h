@@ -62,6 +62,7 @@
   X(0x52, trigonometric_f32, 1, 4, "iouu") \
   X(0x53, arc_f32, 1, 4, "iouu") \
   X(0x54, hyperbolic_f32, 1, 4, "iouu") \
+  X(0x55, reduce_f32, 1, 6, "iouuuu") \
   X(0x60, lstm_f32, 1, 16, "iccCIIOOOsuuuuuu") \
   X(0x61, lstm_f32_w8, 1, 18, "iccccCIIOOOsuuuuuu") \
   X(0x62, lstm_f32_t2, 1, 18, "iccccCIIOOOsuuuuuu") \
@@ -127,7 +128,7 @@
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x001f0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x003f0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -1004,6 +1005,16 @@ typedef struct {
   uint32_t op;
   uint32_t count;
 } ternc_hyperbolic_f32_args;
+
+/* over the middle axis, n > 0; op: 0 sum 1 product 2 sum of |x| 3 sum of x^2 4 minimum */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t op;
+} ternc_reduce_f32_args;
 
 /* LSTM, gates i, o, f, c, all float32 */
 typedef struct {

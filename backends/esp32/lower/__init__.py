@@ -19,6 +19,7 @@ from ternc.backends.esp32.lower import (  # noqa: F401  (imported for their regi
     movement,
     rearrange,
     recurrent,
+    reduction,
     resize,
     unary,
     window,
@@ -139,7 +140,9 @@ def _is_empty(ctx: Lowering, node: ir.Node) -> bool:
     """Binds the outputs of a node that computes nothing: tensors without elements."""
     outputs = [value for value in node.outputs if value.uses() or value.is_graph_output()]
     if not outputs or any(0 not in ctx.shape(value) for value in outputs):
-        if node.op_type != "Concat" and any(0 in ctx.shape(value) for value in operands(node)):
+        if node.op_type != "Concat" and any(
+                0 in ctx.shape(value) and value.dtype is not ir.DataType.INT64  # a list of axes
+                for value in operands(node)):
             raise Unsupported("an operand has no elements")
         return False
     for value in outputs:
