@@ -281,4 +281,8 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "copy_nd": Cost(_E, 8.96, 8.96),
     "fill": Cost(_E, 4.03, 4.03),
     "gather": Cost(_E, 9.75, 9.75),
+    "compare": Cost(_E, 60, 14, measured=False),
+    "where": Cost(_E, 12, 12, measured=False),
+    "resample_f32": Cost(_E, 350, 30, measured=False),
+    "scatter_f32": Cost(_E, 12, 12, measured=False),
 })

@@ -265,6 +265,21 @@ OPCODES: tuple[Opcode, ...] = (
            _operands("x:i indices:i y:o size:u outer:u axis:u inner:u n_indices:u"),
            "y[o][k][j] = x[o][indices[k]][j]; int32 indices, negative count from the end, then "
            "clamped"),
+    # Selection.
+    Opcode(0x58, "compare", _operands(f"a:i b:i y:o table:u {_ND_AB}"),
+           "y (bool) = whether table has the bit of the outcome: 0 a < b, 1 a = b, 2 a > b, none "
+           "of NaN; of bool operands bit 2a + b; a and b of one type",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x59, "where", _operands(f"condition:i a:i b:i y:o size:u {_ND_AB}"),
+           "y = condition ? a : b by element size; the condition is bool and dense as y",
+           aliases=(("a", "y"), ("b", "y"))),
+    Opcode(0x5A, "resample_f32",
+           _operands("x:i first:c w:c y:o outer:u axis:u inner:u n:u taps:u"),
+           "y[o][k][j] = sum_t w[k][t]*x[o][first[k] + t][j]; weights of 0 read nothing; first "
+           "int32, clamped"),
+    Opcode(0x5B, "scatter_f32", _operands("x:i indices:c u:i y:o op:u count:u n:u"),
+           "y = x; then y[indices[k]] op= u[k] for k in order; op: 0 add 1 mul 2 min 3 max; "
+           "indices out of range do nothing"),
     # Further elementwise functions.
     Opcode(0x50, "activation_f32", _operands("x:i y:o op:u count:u alpha:f beta:f"),
            "op: 0 elu(alpha)*beta 1 celu(alpha) 2 softplus 3 mish 4 x*sigmoid(alpha*x)",

@@ -57,6 +57,10 @@
   X(0x48, copy_nd, 1, 23, "iouuuuuuuuujjjjjjjjjjjj") \
   X(0x49, fill, 1, 4, "ouuu") \
   X(0x4a, gather, 1, 8, "iiouuuuu") \
+  X(0x58, compare, 1, 22, "iiouuuuuuujjjjjjjjjjjj") \
+  X(0x59, where, 1, 23, "iiiouuuuuuujjjjjjjjjjjj") \
+  X(0x5a, resample_f32, 1, 9, "iccouuuuu") \
+  X(0x5b, scatter_f32, 1, 7, "iciouuu") \
   X(0x50, activation_f32, 1, 6, "iouuff") \
   X(0x51, threshold_f32, 1, 6, "iouuff") \
   X(0x52, trigonometric_f32, 1, 4, "iouu") \
@@ -128,7 +132,7 @@
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x003f0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x0f3f0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -961,6 +965,83 @@ typedef struct {
   uint32_t inner;
   uint32_t n_indices;
 } ternc_gather_args;
+
+/* y (bool) = whether table has the bit of the outcome: 0 a < b, 1 a = b, 2 a > b, none of NaN; of bool operands bit 2a + b; a and b of one type */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t table;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+} ternc_compare_args;
+
+/* y = condition ? a : b by element size; the condition is bool and dense as y */
+typedef struct {
+  uint32_t condition;
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t size;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+} ternc_where_args;
+
+/* y[o][k][j] = sum_t w[k][t]*x[o][first[k] + t][j]; weights of 0 read nothing; first int32, clamped */
+typedef struct {
+  uint32_t x;
+  uint32_t first;
+  uint32_t w;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t axis;
+  uint32_t inner;
+  uint32_t n;
+  uint32_t taps;
+} ternc_resample_f32_args;
+
+/* y = x; then y[indices[k]] op= u[k] for k in order; op: 0 add 1 mul 2 min 3 max; indices out of range do nothing */
+typedef struct {
+  uint32_t x;
+  uint32_t indices;
+  uint32_t u;
+  uint32_t y;
+  uint32_t op;
+  uint32_t count;
+  uint32_t n;
+} ternc_scatter_f32_args;
 
 /* op: 0 elu(alpha)*beta 1 celu(alpha) 2 softplus 3 mish 4 x*sigmoid(alpha*x) */
 typedef struct {

@@ -95,6 +95,41 @@ FORMS = (
     form("upsample of opset 9", ["copy_nd"],
          "g (float[1,2,3,4] x) => (float[A,B,C,D] y) {y=Upsample(x,s)}",
          opset=9, s=np.array([1, 1, 2, 2], np.float32)),
+    form("resize linear", ["resample_f32", "resample_f32"],
+         "g (float[1,2,3,4] x) => (float[A,B,C,D] y) {y=Resize<mode=\"linear\">(x,,,s)}",
+         s=ints(1, 2, 5, 3)),
+    form("resize cubic", ["resample_f32", "resample_f32"],
+         "g (float[1,2,3,4] x) => (float[A,B,C,D] y) {y=Resize<mode=\"cubic\">(x,,s)}",
+         s=np.array([1, 1, 2, 1.5], np.float32)),
+    form("resize cubic within", ["resample_f32", "resample_f32"],
+         "g (float[1,1,5,4] x) => (float[A,B,C,D] y) "
+         "{y=Resize<mode=\"cubic\",exclude_outside=1,cubic_coeff_a=-0.5>(x,,,s)}",
+         s=ints(1, 1, 7, 3)),
+    form("resize linear channels last", ["copy_nd", "conv2d_f32", "resample_f32", "resample_f32",
+                                         "conv2d_f32", "copy_nd"],
+         "g (float[1,3,4,4] x) => (float[A,B,C,D] y) "
+         "{t=Conv(x,w) u=Resize<mode=\"linear\">(t,,s) y=Conv(u,w)}",
+         s=np.array([1, 1, 2, 2], np.float32), w=floats(3, 3, 1, 1)),
+    form("resize linear from one element", ["conv2d_f32", "resample_f32", "resample_f32"],
+         "g (float[1,3,1,1] x) => (float[A,B,C,D] y) "
+         "{t=Conv(x,w) y=Resize<mode=\"linear\">(t,,,s)}",
+         s=ints(1, 3, 2, 3), w=floats(3, 3, 1, 1)),
+    form("scatter nd add", ["scatter_f32"],
+         "g (float[5,4] x, float[3,4] u) => (float[5,4] y) "
+         "{y=ScatterND<reduction=\"add\">(x,i,u)}",
+         i=np.array([[1], [3], [1]], np.int64)),
+    form("scatter elements mul", ["scatter_f32"],
+         "g (float[3,4] x, float[1,3] u) => (float[3,4] y) "
+         "{y=ScatterElements<reduction=\"mul\",axis=1>(x,i,u)}",
+         i=np.array([[1, 1, -1]], np.int64)),
+    form("scatter elements min", ["scatter_f32"],
+         "g (float[3,4] x, float[1,3] u) => (float[3,4] y) "
+         "{y=ScatterElements<reduction=\"min\",axis=1>(x,i,u)}",
+         i=np.array([[1, 1, -1]], np.int64)),
+    form("scatter elements max", ["scatter_f32"],
+         "g (float[3,4] x, float[1,3] u) => (float[3,4] y) "
+         "{y=ScatterElements<reduction=\"max\",axis=1>(x,i,u)}",
+         i=np.array([[1, 1, -1]], np.int64)),
     form("resize of some axes", ["gather"],
          "g (float[2,3,7] x) => (float[A,B,C] y) {y=Resize<axes=[2]>(x,,,s)}", s=ints(5)),
     form("shape", [], "g (float[3,4,5] x) => (int64[3] y) {y=Shape(x)}"),
@@ -119,6 +154,8 @@ QUANTIZED = (
     quantized("gather nd", IN + "t=GatherND(d,i) " + OUT1, outputs="int8[A,B,C] qy",
               i=np.array([[0, 1], [0, -1]], np.int64)),
     quantized("resize nearest", IN + "t=Resize(d,,f) " + OUT1,
+              f=np.array([1, 1, 2, 1.5], np.float32)),
+    quantized("resize linear", IN + "t=Resize<mode=\"linear\">(d,,f) " + OUT1,
               f=np.array([1, 1, 2, 1.5], np.float32)),
     quantized("trilu", IN + "t=Trilu(d) " + OUT1),
     quantized("center crop pad", IN + "t=CenterCropPad<axes=[2,3]>(d,s) " + OUT1, s=ints(9, 3)),
@@ -207,6 +244,7 @@ def test_any_indices(data: st.DataObject) -> None:
     st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]),
 )
 def test_resize_nearest(size: int, out: int, scaled: bool, transform: str, nearest: str) -> None:
+    assume(not scaled or transform != "align_corners")
     assume(size != out or not scaled)  # onnxruntime copies then, whatever the scale
     wanted = (np.array([1, (out + 0.25) / size], np.float32) if scaled
               else np.array([2, out], np.int64))
@@ -215,6 +253,28 @@ def test_resize_nearest(size: int, out: int, scaled: bool, transform: str, neare
                           mode="nearest", nearest_mode=nearest,
                           coordinate_transformation_mode=transform)], "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(wanted, "s")])
+    check(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.tuples(st.integers(1, 11), st.integers(1, 11)), st.booleans(),
+    st.sampled_from(["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"]),
+    st.sampled_from(["linear", "cubic"]),
+)
+def test_resize_by_weights(size: tuple[int, int], out: tuple[int, int], scaled: bool,
+                           transform: str, mode: str) -> None:
+    assume(not scaled or transform != "align_corners")
+    assume(size != out or not scaled)  # onnxruntime copies then, whatever the scale
+    wanted = (np.array([1, 1, *((o + 0.25) / s for o, s in zip(out, size, strict=True))],
+                       np.float32) if scaled else np.array([1, 1, *out], np.int64))
+    graph = helper.make_graph(
+        [helper.make_node("Resize", ["x", "", "s"] if scaled else ["x", "", "", "s"], ["y"],
+                          mode=mode, coordinate_transformation_mode=transform)], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, *size])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(wanted, "s")])
     check(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10))

@@ -75,6 +75,16 @@ REFUSED = (
     form("compress runtime", "TC0103",
          "g (float[2,3] x, bool[2] c) => (float[A,3] y) {y=Compress<axis=0>(x,c)}"),
     form("nonzero", "TC0103", "g (float[2,3] x) => (int64[2,A] y) {y=NonZero(x)}"),
+    form("resize antialias", "TC0102",
+         "g (float[1,1,4,4] x) => (float[A,B,C,D] y) "
+         "{y=Resize<mode=\"linear\",antialias=1>(x,,,s)}",
+         s=ints(1, 1, 2, 2)),
+    form("resize corners by a fraction", "TC0102",
+         "g (float[1,4] x) => (float[A,B] y) "
+         "{y=Resize<coordinate_transformation_mode=\"align_corners\">(x,,f)}",
+         f=np.array([1, 0.6], np.float32)),
+    form("one hot runtime", "TC0103",
+         "g (int64[3] x, int64 d) => (float[3,A] y) {y=OneHot(x,d,v)}", v=floats(2)),
     form("resize crop", "TC0102",
          "g (float[1,4] x) => (float[A,B] y) "
          "{y=Resize<coordinate_transformation_mode=\"tf_crop_and_resize\">(x,r,,s)}",

@@ -131,3 +131,111 @@ def test_argmax(
     np.testing.assert_array_equal(output(name, tensors, numbers), expected)
     assert_sizes_checked(name, tensors, **numbers)
     assert Call(name, tensors, numbers | {"n": 0}).check() != 0
+
+
+def _nd(shape: tuple[int, ...], a: list[int], b: list[int]) -> dict[str, int]:
+    pad = 6 - len(shape)
+    numbers = {f"d{i}": shape[i - pad] if i >= pad else 1 for i in range(6)}
+    for name, strides in (("as", a), ("bs", b)):
+        numbers |= {f"{name}{i}": strides[i - pad] if i >= pad else 0 for i in range(6)}
+    return numbers
+
+
+_COMPARED = (np.float32, np.int8, np.uint8, np.int16, np.int32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(_COMPARED), st.integers(0, 7), st.integers(1, 4), st.integers(1, 6),
+    st.integers(0, 2**32 - 1),
+)
+def test_compare(dtype: type, table: int, rows: int, columns: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    a: Array = draw.integers(0, 3, (rows, columns)).astype(dtype)
+    b: Array = draw.integers(0, 3, columns).astype(dtype)
+    if dtype is np.float32:
+        a[draw.random(a.shape) < 0.2] = np.nan
+    tensors: dict[str, Array] = {"a": a, "b": b, "y": np.zeros((rows, columns), np.bool_)}
+    numbers = _nd((rows, columns), [columns, 1], [0, 1]) | {"table": table}
+    outcome = (a < b) * 1 + (a == b) * 2 + (a > b) * 4
+    np.testing.assert_array_equal(output("compare", tensors, numbers), (outcome & table) != 0)
+    assert_sizes_checked("compare", tensors, **numbers)
+    other: Array = b.astype(np.int16 if dtype is not np.int16 else np.int8)
+    assert Call("compare", {**tensors, "b": other}, numbers).check() != 0
+
+
+@pytest.mark.parametrize("table", range(16))
+def test_compare_of_bool_takes_any_byte_but_0_for_true(table: int) -> None:
+    a, b = (np.array(values, np.uint8).view(np.bool_) for values in ([0, 0, 2, 255], [0, 7, 0, 1]))
+    y = output("compare", {"a": a, "b": b, "y": np.zeros(4, np.bool_)},
+               _nd((4,), [1], [1]) | {"table": table})
+    assert [int(value) for value in y] == [table >> i & 1 for i in range(4)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([1, 2, 4]), st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1),
+)
+def test_where(size: int, rows: int, columns: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    condition = draw.integers(0, 3, (rows, columns), np.uint8).view(np.bool_)
+    a, b = _ramp((rows, columns), size), (-_ramp((rows, 1), size)).astype(_TYPES[size])
+    tensors: dict[str, Array] = {
+        "condition": condition, "a": a, "b": b, "y": np.zeros((rows, columns), a.dtype)}
+    numbers = _nd((rows, columns), [columns, 1], [1, 0]) | {"size": size}
+    wanted = np.where(condition.view(np.uint8) != 0, a, b)
+    np.testing.assert_array_equal(output("where", tensors, numbers), wanted)
+    np.testing.assert_array_equal(output("where", tensors, numbers, "a"), wanted)
+    assert_sizes_checked("where", tensors, **numbers)
+    for change in ({"size": 3}, {"d5": columns + 1}, {"as5": 2}):
+        if change != {"as5": 2} or columns > 1:
+            assert Call("where", tensors, numbers | change).check() != 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(1, 6), st.integers(1, 4), st.integers(1, 5), st.data(),
+)
+def test_resample(outer: int, axis: int, inner: int, n: int, data: st.DataObject) -> None:
+    taps = data.draw(st.integers(1, axis))
+    draw = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x = draw.uniform(-1, 1, (outer, axis, inner)).astype(np.float32)
+    w = draw.uniform(-1, 1, (n, taps)).astype(np.float32)
+    first = draw.integers(-2, axis + 2, n, np.int32)
+    w[0, 0] = 0
+    x[:, np.clip(first[0], 0, axis - taps)] = np.inf if n == 1 and taps == 1 else 1
+    wanted = np.zeros((outer, n, inner), np.float32)
+    for k in range(n):
+        start = int(np.clip(first[k], 0, axis - taps))
+        for t in range(taps):
+            if w[k, t] != 0:
+                wanted[:, k] += w[k, t] * x[:, start + t]
+    tensors: dict[str, Array] = {"x": x, "first": first, "w": w, "y": np.zeros_like(wanted)}
+    numbers = {"outer": outer, "axis": axis, "inner": inner, "n": n, "taps": taps}
+    np.testing.assert_allclose(output("resample_f32", tensors, numbers), wanted, rtol=1e-6,
+                               atol=1e-6)
+    assert_sizes_checked("resample_f32", tensors, **numbers)
+    for change in ({"taps": 0}, {"taps": axis + 1}, {"outer": 2**31, "inner": 2**31}):
+        assert Call("resample_f32", tensors, numbers | change).check() != 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 3), st.integers(1, 9),
+    st.lists(st.integers(-2, 10) | st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=9),
+)
+def test_scatter(op: int, count: int, indices: list[int]) -> None:
+    draw = np.random.default_rng(count)
+    x, u = (draw.integers(-5, 6, size).astype(np.float32) for size in (count, len(indices)))
+    u[0] = np.nan
+    function = (np.add, np.multiply, np.minimum, np.maximum)[op]
+    wanted = x.copy()
+    for k, at in enumerate(indices):
+        if 0 <= at < count:
+            wanted[at] = function(wanted[at], u[k])
+    tensors: dict[str, Array] = {
+        "x": x, "indices": np.array(indices, np.int32), "u": u, "y": np.zeros_like(x)}
+    numbers = {"op": op, "count": count, "n": len(indices)}
+    np.testing.assert_array_equal(output("scatter_f32", tensors, numbers), wanted)
+    assert_sizes_checked("scatter_f32", tensors, **numbers)
+    assert Call("scatter_f32", tensors, numbers | {"op": 4}).check() != 0

@@ -21,6 +21,7 @@ from ternc.backends.esp32.lower import (  # noqa: F401  (imported for their regi
     recurrent,
     reduction,
     resize,
+    selection,
     unary,
     window,
 )

@@ -24,7 +24,7 @@ _NORM_BITS_WIDE = 20
 _SOFTMAX_MOST = 1 << 16  # values that softmax_i16 sums
 
 
-def _split_at(
+def split_at(
     buffer: Buffer, axis: int, node: ir.Node, ctx: Lowering
 ) -> tuple[Buffer, int, int, int]:
     """The buffer with `axis` as one physical atom, and (outer, n, inner) around it."""
@@ -60,7 +60,7 @@ def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
     # Above, the multiplier would not fit 32 bits; no use of softmax needs so fine a scale.
     if isinstance(form, Scaled) and q is not None and not log and is_wide(form, q) and (
             q.scale > 2.0**-16 and shape[axis] <= _SOFTMAX_MOST):
-        buffer, outer, n, inner = _split_at(widened(ctx, node, form).buffer, axis, node, ctx)
+        buffer, outer, n, inner = split_at(widened(ctx, node, form).buffer, axis, node, ctx)
         each = np.arange(256) * form.scale
         table = np.rint(np.exp(-np.concatenate([256 * each, each])) * 2.0**31)
         output = ctx.new(epilogue.value.name or "y", q.dtype, buffer.layout, q.offset)
@@ -72,7 +72,7 @@ def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
         return
     if isinstance(form, Scaled) and q is not None and not is_wide(form, q) and not log and (
             q.scale > 2.0**-15 and shape[axis] <= 1024):
-        buffer, outer, n, inner = _split_at(form.buffer, axis, node, ctx)
+        buffer, outer, n, inner = split_at(form.buffer, axis, node, ctx)
         table = np.rint(np.exp(-np.arange(256) * form.scale) * 2.0**_SOFTMAX_BITS)
         output = ctx.new(epilogue.value.name or "y", DType.I8, buffer.layout, q.offset)
         ctx.emit(
@@ -92,7 +92,7 @@ def _softmax(ctx: Lowering, node: ir.Node, log: int) -> None:
         ctx.bind(epilogue.value, output)
         ctx.absorb(epilogue, node)
         return
-    buffer, outer, n, inner = _split_at(ctx.floats(required_input(node, 0), node), axis, node, ctx)
+    buffer, outer, n, inner = split_at(ctx.floats(required_input(node, 0), node), axis, node, ctx)
     output = ctx.new(node.outputs[0].name or "y", DType.F32, buffer.layout)
     ctx.emit(
         "softmax_f32",
@@ -194,7 +194,7 @@ def lower_arg_max(ctx: Lowering, node: ir.Node) -> None:
     kinds = {DType.I8: "argmax_i8", DType.I16: "argmax_i16", DType.F32: "argmax_f32"}
     if source.tensor.dtype not in kinds:
         raise Unsupported(f"ArgMax of {source.tensor.dtype.name}", code="TC0104")
-    buffer, outer, n, inner = _split_at(source, axis, node, ctx)
+    buffer, outer, n, inner = split_at(source, axis, node, ctx)
     layout = buffer.layout.with_axis(axis, 1) if shape[axis] != 1 else buffer.layout
     assert layout is not None
     if not attr_int(node, "keepdims", 1):

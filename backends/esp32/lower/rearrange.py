@@ -21,6 +21,9 @@ from ternc.backends.esp32.lower.nodes import (
     required_input,
 )
 from ternc.backends.esp32.lower.registry import operator
+from ternc.backends.esp32.program import DType
+
+_REDUCTIONS = {"add": 0, "mul": 1, "min": 2, "max": 3}  # isa.py, scatter_f32
 
 
 def _known(ctx: Lowering, node: ir.Node, place: int, what: str) -> IntArray:
@@ -165,19 +168,22 @@ def lower_center_crop_pad(ctx: Lowering, node: ir.Node) -> None:
     ctx.bind(node.outputs[0], wrap(target))
 
 
-@operator("ScatterElements", "ScatterND", note="constant indices",
+@operator("ScatterElements", "ScatterND", note="constant indices; a reduction in float32",
           int8="moves bytes, after requantizing where scales differ")
 def lower_scatter(ctx: Lowering, node: ir.Node) -> None:
-    """ScatterElements and ScatterND at constant places; of two updates the last stays."""
-    if attr_str(node, "reduction", "none") != "none":
-        raise Unsupported(f"{node.op_type} with a reduction",
-                          help="gather what is there, compute, and scatter the results")
+    """ScatterElements and ScatterND at constant places; of two updates the last stays.
+
+    With a reduction the updates are computed with what is there, in float32.
+    """
     indices, ramp = _known(ctx, node, 1, "indices"), _ramp(ctx, node)
     if node.op_type == "ScatterElements":
         targets = _along_axis(node, ramp, indices)
     else:
         targets = ramp[_slices(node, indices, ramp.shape)]
     values = [required_input(node, 0), required_input(node, 2)]
+    if (reduction := attr_str(node, "reduction", "none")) != "none":
+        _accumulate(ctx, node, values, targets, _REDUCTIONS[reduction])
+        return
     (x, updates), output, offset = at_one_scale(ctx, node, values)
     x, updates = ctx.row_major(x, node), ctx.row_major(updates, node)
     found = strided(targets)
@@ -196,3 +202,13 @@ def lower_scatter(ctx: Lowering, node: ir.Node) -> None:
             index[place] = ramp.size + element
         target = emit_index_map(ctx, node, both, index.reshape(ramp.shape))
     ctx.bind(output, target)
+
+
+def _accumulate(ctx: Lowering, node: ir.Node, values: list[ir.Value], targets: IntArray,
+                op: int) -> None:
+    x, updates = (ctx.row_major(ctx.floats(value, node), node) for value in values)
+    target = ctx.new(node.outputs[0].name or "y", DType.F32, x.layout)
+    ctx.emit("scatter_f32", node, x=x.tensor, u=updates.tensor, y=target.tensor, op=op,
+             indices=ctx.data(f"{node.name}:indices", targets.reshape(-1), DType.I32),
+             count=prod(x.layout.shape), n=targets.size)
+    ctx.bind(node.outputs[0], target)
