@@ -42,7 +42,7 @@ static void run_copy_nd(const ternc_op *op, uint32_t begin, uint32_t end) {
   for (; begin < end; begin += run) {
     run = ternc_nd_run(&nd, end - begin);
     if (step_x == 1 && step_y == 1) {
-      memcpy(y + nd.at[1] * size, x + nd.at[0] * size, run * size);
+      memcpy(y + (ptrdiff_t)(nd.at[1] * size), x + (ptrdiff_t)(nd.at[0] * size), run * size);
     } else {
       ternc_copy_strided(y, nd.at[1], step_y, x, nd.at[0], step_x, run, args->size);
     }

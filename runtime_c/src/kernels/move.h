@@ -29,20 +29,21 @@ static inline int ternc_overlap(const ternc_op *op, uint32_t a, uint32_t b) {
          q->offset < (uint64_t)p->offset + p->size;
 }
 
-/* y[at_y + k*step_y] = x[at_x + k*step_x] for k < count, in elements. */
+/* y[at_y + k*step_y] = x[at_x + k*step_x] for k < count, in elements; places in front of y and x
+ * are negative numbers, which size_t counts modulo its range. */
 static inline void ternc_copy_strided(void *y, size_t at_y, size_t step_y, const void *x,
                                       size_t at_x, size_t step_x, uint32_t count, uint32_t size) {
   if (size == 1) {
     for (; count > 0; count--, at_y += step_y, at_x += step_x) {
-      ((uint8_t *)y)[at_y] = ((const uint8_t *)x)[at_x];
+      ((uint8_t *)y)[(ptrdiff_t)at_y] = ((const uint8_t *)x)[(ptrdiff_t)at_x];
     }
   } else if (size == 2) {
     for (; count > 0; count--, at_y += step_y, at_x += step_x) {
-      ((ternc_move2 *)y)[at_y] = ((const ternc_move2 *)x)[at_x];
+      ((ternc_move2 *)y)[(ptrdiff_t)at_y] = ((const ternc_move2 *)x)[(ptrdiff_t)at_x];
     }
   } else {
     for (; count > 0; count--, at_y += step_y, at_x += step_x) {
-      ((ternc_move4 *)y)[at_y] = ((const ternc_move4 *)x)[at_x];
+      ((ternc_move4 *)y)[(ptrdiff_t)at_y] = ((const ternc_move4 *)x)[(ptrdiff_t)at_x];
     }
   }
 }
