@@ -26,6 +26,7 @@ from ternc.passes.hoist_layout import HoistLayout
 from ternc.passes.import_fake_quant import ImportFakeQuant
 from ternc.passes.import_matmul_nbits import ImportMatMulNBits
 from ternc.passes.import_qonnx import ImportQonnx
+from ternc.passes.import_qoperators import ImportQOperators
 from ternc.passes.infer_shapes import InferShapes
 from ternc.passes.normalise_dynamic import NormaliseDynamic
 from ternc.passes.normalise_groups import NormaliseGroups
@@ -59,6 +60,7 @@ def front(
         RaiseOpset(diagnostics),
         ImportQonnx(diagnostics),
         ImportMatMulNBits(diagnostics),
+        ImportQOperators(diagnostics),
         FixShapes(diagnostics, shapes),
         ExpandFunctions(),
         ImportFakeQuant(),

@@ -15,6 +15,9 @@ _FOLDED: Final = {
     "Identity": "removed",
     "GroupNormalization": "rewritten to LayerNormalization",
     "InstanceNormalization": "rewritten to LayerNormalization",
+    "DynamicQuantizeLinear": "left out before integer products, with a warning",
+    "MatMulInteger": "rewritten to MatMul behind DynamicQuantizeLinear",
+    "ConvInteger": "rewritten to Conv behind DynamicQuantizeLinear",
     "com.microsoft::Gelu": "rewritten to Gelu, with a warning",
     "com.microsoft::BiasGelu": "rewritten to Add and Gelu, with a warning",
     "com.microsoft::FastGelu": "rewritten to Gelu, with a warning",
@@ -37,8 +40,11 @@ def operators(target: str | None = None) -> list[dict[str, str]]:
     import ternc.backends.esp32.lower  # noqa: F401  (fills the registry)
     from ternc.backends.esp32.lower.registry import OPERATORS
     from ternc.passes.expand_functions import EXPANDED
+    from ternc.passes.import_qoperators import REWRITTEN
 
-    folded = {**_FOLDED, **dict.fromkeys(EXPANDED, "written out as ONNX defines it")}
+    folded = {
+        **_FOLDED, **dict.fromkeys(EXPANDED, "written out as ONNX defines it"),
+        **dict.fromkeys(REWRITTEN, "rewritten to QuantizeLinear and DequantizeLinear")}
     rows = [
         {"operator": item.name, "float32": "yes", "int8": item.int8 or "no",
          "int16": item.int16 or "no", "note": item.note}
