@@ -16,6 +16,7 @@ from ternc.diagnostics import Diagnostics
 from ternc.passes.check_model import CheckModel
 from ternc.passes.detect_ternary import DetectTernary
 from ternc.passes.expand_functions import ExpandFunctions
+from ternc.passes.expand_lp_normalization import ExpandLpNormalization
 from ternc.passes.fix_shapes import FixShapes
 from ternc.passes.fold_batchnorm import FoldBatchNorm
 from ternc.passes.fold_compress import FoldCompress
@@ -36,6 +37,7 @@ from ternc.passes.raise_recurrence import RaiseRecurrence
 from ternc.passes.remove_channels import RemoveChannels
 from ternc.passes.repair import Repair
 from ternc.passes.simplify import Simplify
+from ternc.passes.split_variadic import SplitVariadic
 
 
 def front(
@@ -66,6 +68,8 @@ def front(
         ImportFakeQuant(),
         FoldConstants(),
         FoldCompress(),
+        SplitVariadic(),
+        ExpandLpNormalization(),
         Simplify(),
         NormaliseGroups(),
         RaiseRecurrence(diagnostics),

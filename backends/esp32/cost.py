@@ -255,6 +255,8 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "threshold_f32": Cost(_E, 150, 12, measured=False),
     "trigonometric_f32": Cost(_E, 1500, 70, measured=False),
     "arc_f32": Cost(_E, 1800, 70, measured=False),
+    "cumsum": Cost(_E, 90, 15, measured=False),
+    "extremum": Cost(_E, 25, 25, measured=False),
     "reduce_f32": Cost(_I, 80, 10, measured=False),
     "hyperbolic_f32": Cost(_E, 2600, 110, measured=False),
     "quantize_i8": Cost(_E, 465, 55.6),

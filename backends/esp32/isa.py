@@ -295,6 +295,12 @@ OPCODES: tuple[Opcode, ...] = (
            "op: 0 sinh 1 cosh 2 asinh 3 acosh 4 atanh", aliases=(("x", "y"),)),
     Opcode(0x55, "reduce_f32", _operands(f"x:i y:o {_AXIS} op:u"),
            "over the middle axis, n > 0; op: 0 sum 1 product 2 sum of |x| 3 sum of x^2 4 minimum"),
+    Opcode(0x56, "cumsum", _operands(f"x:i y:o {_AXIS} exclusive:u reverse:u"),
+           "running sums along the middle axis, float32 or int32 (which wraps)",
+           aliases=(("x", "y"),)),
+    Opcode(0x57, "extremum", _operands(f"a:i b:i y:o {_ND_AB} minimum:u"),
+           "y = minimum = 1 ? min(a, b) : max(a, b); all int8, uint8, int16 or int32",
+           aliases=(("a", "y"), ("b", "y"))),
     # Recurrent layers, weights [directions][gate][hidden][columns] in ONNX's gate order. x is
     # [steps][batch][in], y [steps][batch][directions][hidden], states [batch][directions][hidden];
     # of two directions the second runs backwards, one does when reverse = 1. Absent initial states

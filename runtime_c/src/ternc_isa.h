@@ -67,6 +67,8 @@
   X(0x53, arc_f32, 1, 4, "iouu") \
   X(0x54, hyperbolic_f32, 1, 4, "iouu") \
   X(0x55, reduce_f32, 1, 6, "iouuuu") \
+  X(0x56, cumsum, 1, 7, "iouuuuu") \
+  X(0x57, extremum, 1, 22, "iiouuuuuujjjjjjjjjjjju") \
   X(0x60, lstm_f32, 1, 16, "iccCIIOOOsuuuuuu") \
   X(0x61, lstm_f32_w8, 1, 18, "iccccCIIOOOsuuuuuu") \
   X(0x62, lstm_f32_t2, 1, 18, "iccccCIIOOOsuuuuuu") \
@@ -132,7 +134,7 @@
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x0f3f0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x0fff0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -1096,6 +1098,43 @@ typedef struct {
   uint32_t inner;
   uint32_t op;
 } ternc_reduce_f32_args;
+
+/* running sums along the middle axis, float32 or int32 (which wraps) */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t exclusive;
+  uint32_t reverse;
+} ternc_cumsum_args;
+
+/* y = minimum = 1 ? min(a, b) : max(a, b); all int8, uint8, int16 or int32 */
+typedef struct {
+  uint32_t a;
+  uint32_t b;
+  uint32_t y;
+  uint32_t d0;
+  uint32_t d1;
+  uint32_t d2;
+  uint32_t d3;
+  uint32_t d4;
+  uint32_t d5;
+  int32_t as0;
+  int32_t as1;
+  int32_t as2;
+  int32_t as3;
+  int32_t as4;
+  int32_t as5;
+  int32_t bs0;
+  int32_t bs1;
+  int32_t bs2;
+  int32_t bs3;
+  int32_t bs4;
+  int32_t bs5;
+  uint32_t minimum;
+} ternc_extremum_args;
 
 /* LSTM, gates i, o, f, c, all float32 */
 typedef struct {

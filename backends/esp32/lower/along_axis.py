@@ -1,4 +1,4 @@
-"""Operators along one axis: Softmax, LogSoftmax, LayerNormalization, ArgMax, ArgMin."""
+"""Operators along one axis: Softmax, LogSoftmax, LayerNormalization, ArgMax, ArgMin, CumSum."""
 
 from __future__ import annotations
 
@@ -204,3 +204,21 @@ def lower_arg_max(ctx: Lowering, node: ir.Node) -> None:
              inner=inner, select_last=attr_int(node, "select_last_index", 0),
              minimum=int(node.op_type == "ArgMin"))
     ctx.bind(node.outputs[0], output)
+
+
+@operator("CumSum", note="float32 and int32")
+def lower_cumulative_sum(ctx: Lowering, node: ir.Node) -> None:
+    """CumSum along a constant axis."""
+    x_value, axis_value = required_input(node, 0), required_input(node, 1)
+    given = ctx.constant(axis_value)
+    if given is None:
+        raise Unsupported("CumSum with an axis computed at run time",
+                          help="export the model with a constant axis")
+    whole = x_value.dtype is ir.DataType.INT32
+    x = ctx.buffer(x_value) if whole else ctx.floats(x_value, node)
+    axis = int(given.reshape(-1)[0]) % len(x.layout.shape)
+    x, outer, n, inner = split_at(x, axis, node, ctx)
+    y = ctx.new(node.outputs[0].name or "y", x.tensor.dtype, x.layout)
+    ctx.emit("cumsum", node, x=x.tensor, y=y.tensor, outer=outer, n=n, inner=inner,
+             exclusive=attr_int(node, "exclusive", 0), reverse=attr_int(node, "reverse", 0))
+    ctx.bind(node.outputs[0], y)

@@ -43,30 +43,20 @@ def lower_arithmetic(ctx: Lowering, node: ir.Node) -> None:
     epilogue = ctx.epilogue(node.outputs[0])
     q = epilogue.quantization
     if q is None or not isinstance(left, Scaled) or not isinstance(right, Scaled):
-        _lower_float(ctx, node)
+        lower_float(ctx, node)
         return
     wide = is_wide(left, q) or is_wide(right)
     emit = emit_arithmetic if wide else _emit_integer
     if not emit(ctx, node, left, right, epilogue, q):
-        _lower_float(ctx, node)
+        lower_float(ctx, node)
 
 
-@operator(
-    "Min",
-    "Max",
-    "Pow",
-    int8="with one scalar constant, as a table",
-    int16="interpolated",
-    note="Pow: float32 by exp and log",
-)
-def lower_float_only(ctx: Lowering, node: ir.Node) -> None:
-    """Elementwise operators without an integer form for two activations."""
-    if lower_one_code(ctx, node):
-        return
-    if len(node.inputs) == 1:
-        ctx.bind(node.outputs[0], ctx.form(required_input(node, 0)))
-        return
-    _lower_float(ctx, node)
+@operator("Pow", int8="with one scalar constant, as a table", int16="interpolated",
+          note="float32 by exp and log")
+def lower_power(ctx: Lowering, node: ir.Node) -> None:
+    """Pow, which has no integer form for two activations."""
+    if not lower_one_code(ctx, node):
+        lower_float(ctx, node)
 
 
 @operator("PRelu", int8="slope per channel")
@@ -107,7 +97,7 @@ def lower_prelu(ctx: Lowering, node: ir.Node) -> None:
         ctx.bind(epilogue.value, output)
         ctx.absorb(epilogue, node)
         return
-    _lower_float(ctx, node)
+    lower_float(ctx, node)
 
 
 @operator("BatchNormalization", int8="scale and offset per channel")
@@ -332,11 +322,11 @@ def _float_buffer(ctx: Lowering, node: ir.Node, name: str = "", lo: float = -np.
     return result
 
 
-def _lower_float(ctx: Lowering, node: ir.Node) -> None:
+def lower_float(ctx: Lowering, node: ir.Node) -> None:
+    """A chain of float32 instructions, with the clamp that follows."""
     if node.outputs[0].dtype is not ir.DataType.FLOAT:
         raise Unsupported(f"element type {node.outputs[0].dtype}", code="TC0104")
     epilogue = ctx.epilogue(node.outputs[0]).in_float()
     output = _float_buffer(ctx, node, epilogue.value.name or "y", epilogue.lo, epilogue.hi)
     ctx.bind(epilogue.value, output)
     ctx.absorb(epilogue, node)
-
