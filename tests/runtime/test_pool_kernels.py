@@ -211,6 +211,15 @@ def test_avgpool_i8_refuses_too_few_multipliers() -> None:
         assert Call("avgpool_i8", tensors, numbers | change).check() != 0, change
 
 
+def test_minus_infinity_is_the_largest_of_itself() -> None:
+    x = np.full((1, 4, 5, 2), -np.inf, np.float32)
+    x[:, :, :, 1] = np.finfo(np.float32).min
+    y = np.zeros((1, 3, 4, 2), np.float32)
+    result = output("maxpool_f32", {"x": x, "y": y}, _GOOD.numbers((3, 4)))
+    assert (result[..., 0] == -np.inf).all()
+    assert (result[..., 1] == np.finfo(np.float32).min).all()
+
+
 def test_a_window_far_outside_the_image_is_empty() -> None:
     x = np.ones((1, 4, 5, 2), np.float32)
     numbers = _GOOD.numbers((3, 4)) | {"pad_top": 1000, "pad_left": -1000}

@@ -1,7 +1,11 @@
 /* Template: maximum over windows of an NHWC image. No include guard: it is included once per kernel,
- * with MAXPOOL_NAME (the instruction), MAXPOOL_TYPE, MAXPOOL_DTYPE, MAXPOOL_LOWEST. */
+ * with MAXPOOL_NAME (the instruction), MAXPOOL_TYPE, MAXPOOL_DTYPE, MAXPOOL_LOWEST (of an empty
+ * window) and, where that is less, MAXPOOL_LEAST (which no element is below). */
 #include "pool.h"
 
+#ifndef MAXPOOL_LEAST
+#define MAXPOOL_LEAST MAXPOOL_LOWEST
+#endif
 #define MAXPOOL_PASTE2(a, b) a##_##b
 #define MAXPOOL_PASTE(a, b) MAXPOOL_PASTE2(a, b)
 #define MAXPOOL_FN(f) MAXPOOL_PASTE(f, MAXPOOL_NAME)
@@ -28,9 +32,10 @@ static void MAXPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
     MAXPOOL_TYPE *y = first + (size_t)row * p->channels;
     ternc_span h, w;
     const uint32_t image = ternc_pool_taps(p, row, &h, &w);
+    const int empty = h.first >= h.last || w.first >= w.last;
     int32_t kh, kw;
     uint32_t ch;
-    for (ch = 0; ch < p->channels; ch++) y[ch] = MAXPOOL_LOWEST;
+    for (ch = 0; ch < p->channels; ch++) y[ch] = empty ? MAXPOOL_LOWEST : MAXPOOL_LEAST;
     for (kh = h.first; kh < h.last; kh++) {
       for (kw = w.first; kw < w.last; kw++) {
         const MAXPOOL_TYPE *tap = x + ternc_pool_at(p, image, &h, &w, kh, kw);
@@ -46,6 +51,7 @@ static void MAXPOOL_FN(run)(const ternc_op *op, uint32_t begin, uint32_t end) {
 #undef MAXPOOL_TYPE
 #undef MAXPOOL_DTYPE
 #undef MAXPOOL_LOWEST
+#undef MAXPOOL_LEAST
 #undef MAXPOOL_PASTE2
 #undef MAXPOOL_PASTE
 #undef MAXPOOL_FN
