@@ -33,9 +33,9 @@ class Repair(ir.passes.FunctionalPass):
 
     Applies to: Gelu, BiasGelu, FastGelu, QuickGelu, FusedMatMul without transBatch, Quantize-
     and DequantizeLinear of com.microsoft; Erfc, which tf2onnx leaves as TensorFlow has it, in
-    x/2 · erfc(-x/√2) = Gelu(x) or alone, 1 - Erf(x); operators newer than the opset the file
-    declares (LayerNormalization under opset 17). Each repair is a warning TC0005 that names the
-    node.
+    x/2 · erfc(-x/√2) = Gelu(x) or alone, 1 - Erf(x); its Expm1, Exp(x) - 1; operators newer than
+    the opset the file declares (LayerNormalization under opset 17). Each repair is a warning
+    TC0005 that names the node.
 
     Does not apply to: contrib operators with no standard form, which lowering reports.
     """
@@ -52,6 +52,7 @@ class Repair(ir.passes.FunctionalPass):
         changed |= self._import_domains(model)
         changed |= self._replace_contrib(model)
         changed |= self._replace_erfc(model)
+        changed |= self._replace_expm1(model)
         raised = self._raise_opset(model)
         return ir.passes.PassResult(raised or model, changed or raised is not None)
 
@@ -107,6 +108,16 @@ class Repair(ir.passes.FunctionalPass):
                 erf = build.node("Erf", [node.inputs[0]])
                 _replace(node, build.node(
                     "Sub", [build.constant("one", one), erf], shape=erf.shape))
+        return bool(found)
+
+    def _replace_expm1(self, model: ir.Model) -> bool:
+        found = [node for node in model.graph.all_nodes()
+                 if node.op_type == "Expm1" and node.domain == ""]
+        for node in found:
+            self._warn(node, "TensorFlow's Expm1, which ONNX does not have, was replaced")
+            build = Builder(node)
+            power = build.node("Exp", [node.inputs[0]])
+            _replace(node, build.node("Sub", [power, build.constant("one", np.float32(1))]))
         return bool(found)
 
     def _raise_opset(self, model: ir.Model) -> ir.Model | None:

@@ -29,6 +29,8 @@ from tests.benchmarks.emulate import COMPILER, EMULATOR, SOURCES, missing_tools
 ARCHITECTURES = {"soft": ("rv32imc", "ilp32"), "hard": ("rv32imafc", "ilp32f")}
 Array = npt.NDArray[Any]
 _RANDOM = np.random.default_rng(0)
+FURTHER = ("Elu", "Softplus", "Mish", "Softsign", "Shrink", "Sin", "Cos", "Tan", "Atan", "Sinh",
+           "Asinh")
 
 _MAIN = """\
 #include <stdio.h>
@@ -118,8 +120,11 @@ def models() -> Iterator[onnx.ModelProto]:
         yield model(op, many, inputs=2)
     yield model("Mul", (1, 16, 8, 8), weights(16, 1, 1))
     yield model("PRelu", (1, 16, 8, 8), weights(16, 1, 1))
-    for op in ("LeakyRelu", "HardSwish", "Sigmoid", "Tanh", "Exp", "Erf", "Gelu", "Abs"):
+    for op in ("LeakyRelu", "HardSwish", "Sigmoid", "Tanh", "Exp", "Erf", "Gelu", "Abs", *FURTHER):
         yield model(op, many)
+    yield model("Max", many, inputs=2)
+    yield model("CumSum", (8, 64), np.array(1))
+    yield model("ReduceSum", (8, 64), np.array([1]))
     yield model("Softmax", (8, 64), axis=1)
     yield model("LayerNormalization", (8, 64), weights(64), weights(64), axis=1)
     yield model("ArgMax", (8, 64), axis=1, integer_output=True)

@@ -83,6 +83,17 @@ def test_unknown_contrib_operator_stays() -> None:
 ROOT_HALF = np.float32(0.5**0.5)
 
 
+def test_expm1_of_tensorflow() -> None:
+    """Keras's celu holds it, which tf2onnx leaves as it is."""
+    model = graph("y = Expm1(x)", "float[3,8] x", "float[3,8] y", opset=15)
+    diagnostics = Diagnostics()
+    model = Repair(diagnostics)(model).model
+    assert ops(model) == ["Exp", "Sub"]
+    assert {item.code for item in diagnostics} == {"TC0005"}
+    x = _floats(3, 8)
+    np.testing.assert_allclose(run(model, {"x": x})["y"], np.expm1(x), atol=1e-6)
+
+
 @pytest.mark.parametrize(("last", "expected"), [
     ("y = Mul(h, e)", ["Gelu"]),
     ("y = Mul(e, h)", ["Gelu"]),

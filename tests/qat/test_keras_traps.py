@@ -184,7 +184,8 @@ def test_convolution_over_time() -> None:
 
 @pytest.mark.parametrize("name", [
     "elu", "selu", "softplus", "softsign", "mish", "silu", "log_sigmoid", "exponential",
-    "tanh_shrink", "hard_silu", "hard_sigmoid", "squareplus",
+    "tanh_shrink", "hard_silu", "hard_sigmoid", "squareplus", "celu", "hard_shrink",
+    "soft_shrink",
 ])  # fmt: skip
 def test_activation(name: str) -> None:
     check(model_of((9,), layers.Dense(8, activation=name), layers.Dense(4)), noise(3, 9))

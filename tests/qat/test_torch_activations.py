@@ -18,7 +18,8 @@ ACTIVATIONS = {
     "elu": nn.ELU(0.7), "selu": nn.SELU(), "celu": nn.CELU(0.6), "softsign": nn.Softsign(),
     "mish": nn.Mish(), "silu": nn.SiLU(), "logsigmoid": nn.LogSigmoid(),
     "tanhshrink": nn.Tanhshrink(), "hardtanh": nn.Hardtanh(), "gelu": nn.GELU(),
-    "hardswish": nn.Hardswish(),
+    "hardswish": nn.Hardswish(), "softplus": nn.Softplus(), "hardshrink": nn.Hardshrink(0.4),
+    "softshrink": nn.Softshrink(0.4),
 }  # fmt: skip
 
 
