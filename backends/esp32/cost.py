@@ -286,5 +286,6 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "compare": Cost(_E, 60, 14, measured=False),
     "where": Cost(_E, 12, 12, measured=False),
     "resample_f32": Cost(_E, 350, 30, measured=False),
+    "topk": Cost(_I, 60, 20, measured=False),
     "scatter_f32": Cost(_E, 12, 12, measured=False),
 })

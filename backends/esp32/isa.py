@@ -280,6 +280,9 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode(0x5B, "scatter_f32", _operands("x:i indices:c u:i y:o op:u count:u n:u"),
            "y = x; then y[indices[k]] op= u[k] for k in order; op: 0 add 1 mul 2 min 3 max; "
            "indices out of range do nothing"),
+    Opcode(0x5C, "topk", _operands(f"x:i y:o indices:o {_AXIS} k:u smallest:u"),
+           "the k largest (smallest) values along the middle axis, first those, of equal ones the "
+           "first; indices int32"),
     # Further elementwise functions.
     Opcode(0x50, "activation_f32", _operands("x:i y:o op:u count:u alpha:f beta:f"),
            "op: 0 elu(alpha)*beta 1 celu(alpha) 2 softplus 3 mish 4 x*sigmoid(alpha*x)",

@@ -61,6 +61,7 @@
   X(0x59, where, 1, 23, "iiiouuuuuuujjjjjjjjjjjj") \
   X(0x5a, resample_f32, 1, 9, "iccouuuuu") \
   X(0x5b, scatter_f32, 1, 7, "iciouuu") \
+  X(0x5c, topk, 1, 8, "ioouuuuu") \
   X(0x50, activation_f32, 1, 6, "iouuff") \
   X(0x51, threshold_f32, 1, 6, "iouuff") \
   X(0x52, trigonometric_f32, 1, 4, "iouu") \
@@ -134,7 +135,7 @@
 
 /* Which codes there are, a bit each; the first row's are of revision 1. */
 #define TERNC_KNOWN { \
-  {0x00037ffeu, 0xff07ffffu, 0x0fff0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
+  {0x00037ffeu, 0xff07ffffu, 0x1fff0703u, 0x0003abffu, 0x7fff003du, 0x073f0100u, 0x00003f3fu, 0x00000000u}, \
   {0x00000000u, 0x00000000u, 0x00000000u, 0x00005400u, 0x00000002u, 0x00000001u, 0x00000000u, 0x00000000u} }
 
 /* y = clamp(conv(x, w) + b), all float32 */
@@ -1044,6 +1045,18 @@ typedef struct {
   uint32_t count;
   uint32_t n;
 } ternc_scatter_f32_args;
+
+/* the k largest (smallest) values along the middle axis, first those, of equal ones the first; indices int32 */
+typedef struct {
+  uint32_t x;
+  uint32_t y;
+  uint32_t indices;
+  uint32_t outer;
+  uint32_t n;
+  uint32_t inner;
+  uint32_t k;
+  uint32_t smallest;
+} ternc_topk_args;
 
 /* op: 0 elu(alpha)*beta 1 celu(alpha) 2 softplus 3 mish 4 x*sigmoid(alpha*x) */
 typedef struct {

@@ -85,6 +85,8 @@ REFUSED = (
          f=np.array([1, 0.6], np.float32)),
     form("one hot runtime", "TC0103",
          "g (int64[3] x, int64 d) => (float[3,A] y) {y=OneHot(x,d,v)}", v=floats(2)),
+    form("top k runtime", "TC0103",
+         "g (float[5] x, int64[1] k) => (float[A] y, int64[A] i) {y,i=TopK(x,k)}"),
     form("resize crop", "TC0102",
          "g (float[1,4] x) => (float[A,B] y) "
          "{y=Resize<coordinate_transformation_mode=\"tf_crop_and_resize\">(x,r,,s)}",

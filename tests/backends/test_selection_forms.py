@@ -1,4 +1,4 @@
-"""Comparisons, logic, Where and OneHot: against onnxruntime."""
+"""Comparisons, logic, Where, OneHot and TopK: against onnxruntime."""
 
 from __future__ import annotations
 
@@ -39,6 +39,19 @@ FORMS = (
          "g (float[1,3,4,4] x) => (float[1,3,4,4] y) "
          "{t=Conv(x,w) c=Greater(t,z) u=Where(c,t,z) y=Conv(u,w)}",
          w=floats(3, 3, 1, 1), z=np.float32(0.1)),
+    form("top k", "g (float[3,7] x) => (float[A,B] y, int64[A,B] i) {y,i=TopK(x,k)}", k=ints(3)),
+    form("top k of the smallest", "g (float[3,7,2] x) => (float[A,B,C] y, int64[A,B,C] i) "
+                                  "{y,i=TopK<axis=1,largest=0>(x,k)}", k=ints(7)),
+    form("top k of equal numbers", "g (int64[3,9] x) => (int64[A,B] y, int64[A,B] i) "
+                                   "{y,i=TopK(x,k)}", k=ints(5)),
+    form("top k of one", "g (float[3,1] x) => (float[A,B] y, int64[A,B] i) {y,i=TopK(x,k)}",
+         k=ints(1)),
+    form("top 1", "g (float[3,4] x) => (float[A,B] y) {y,i=TopK<axis=0>(x,k)}", k=ints(1)),
+    form("top k, only where", "g (float[3,4] x) => (int64[A,B] i) {y,i=TopK<axis=0>(x,k)}",
+         k=ints(2)),
+    form("top k channels last",
+         "g (float[1,5,3,3] x) => (float[A,B,C,D] y, int64[A,B,C,D] i) "
+         "{t=Conv(x,w) y,i=TopK<axis=1>(t,k)}", w=floats(6, 5, 1, 1), k=ints(2)),
     form("one hot", "g (int64[2,3] x) => (float[A,B,C] y) {y=OneHot(x,d,v)}",
          d=np.int64(4), v=floats(2)),
     form("one hot first axis", "g (int64[2,3] x) => (int64[A,B,C] y) {y=OneHot<axis=0>(x,d,v)}",
@@ -60,6 +73,11 @@ QUANTIZED = (
     quantized("broadcast", IN + "y=Greater(d,c)", outputs="bool[N,M,A,B] y",
               c=floats(2, 3, 1, 1)),
     quantized("is nan", IN + "y=IsNaN(d)", outputs="bool[N,M,A,B] y"),
+    quantized("top k", IN + "t,i=TopK(d,k) " + OUT1, k=ints(3),
+              outputs="int8[N,M,A,B] qy, int64[N,M,A,B] i"),
+    quantized("top k of uint8", "q=QuantizeLinear(x,su,zu) d=DequantizeLinear(q,su,zu) "
+              "t,i=TopK<axis=1,largest=0>(d,k) qy=QuantizeLinear(t,su,zu)", k=ints(2),
+              outputs="uint8[N,M,A,B] qy, int64[N,M,A,B] i"),
     quantized("where two scales", IN + "e=DequantizeLinear(k,s2,z2) t=Where(c,d,e) " + OUT3,
               inputs="float[1,3,6,6] x, int8[1,3,6,6] k, bool[6] c"),
     quantized("where one scale", IN + "t=Where(c,d,f) " + OUT1, f=np.float32(0),

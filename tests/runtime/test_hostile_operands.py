@@ -27,6 +27,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "copy_nd": (_F, _F), "fill": (_F,), "gather": (_F, _I, _F),
     "compare": (_F, _F, np.bool_), "where": (np.bool_, _F, _F, _F),
     "resample_f32": (_F, _I, _F, _F), "scatter_f32": (_F, _I, _F, _F),
+    "topk": (_F, _F, _I),
     "add_i16": (_S, _S, _S), "mul_i16": (_S, _S, _B), "div_i16": (_S, _S, _S),
     "matmul_i16": (_S, _S, _S), "affine_i16": (_S, _I, _I, _I, _S), "convert_i16": (_F, _S),
     "maxpool_i16": (_S, _S), "avgpool_i16": (_S, _I, _B), "softmax_i16": (_S, _I, _S),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.calling import output
-from tests.runtime.harness import Array, Call, assert_sizes_checked
+from tests.runtime.harness import Array, Call, assert_sizes_checked, call
 
 _TYPES = {1: np.int8, 2: np.int16, 4: np.float32}
 
@@ -239,3 +239,27 @@ def test_scatter(op: int, count: int, indices: list[int]) -> None:
     np.testing.assert_array_equal(output("scatter_f32", tensors, numbers), wanted)
     assert_sizes_checked("scatter_f32", tensors, **numbers)
     assert Call("scatter_f32", tensors, numbers | {"op": 4}).check() != 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([np.float32, np.int8, np.int16, np.int32]), st.integers(1, 3),
+    st.integers(1, 9), st.integers(1, 3), st.booleans(), st.data(),
+)
+def test_topk(
+    dtype: type, outer: int, n: int, inner: int, smallest: bool, data: st.DataObject
+) -> None:
+    k = data.draw(st.integers(1, n))
+    draw = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x: Array = draw.integers(-4, 4, (outer, n, inner)).astype(dtype)
+    order = np.argsort(x if smallest else -x.astype(np.int64), axis=1, kind="stable")[:, :k]
+    tensors: dict[str, Array] = {
+        "x": x, "y": np.zeros((outer, k, inner), dtype),
+        "indices": np.zeros((outer, k, inner), np.int32)}
+    numbers = {"outer": outer, "n": n, "inner": inner, "k": k, "smallest": int(smallest)}
+    found = call("topk", tensors, **numbers)
+    np.testing.assert_array_equal(found["indices"], order)
+    np.testing.assert_array_equal(found["y"], np.take_along_axis(x, order, 1))
+    assert_sizes_checked("topk", tensors, **numbers)
+    for change in ({"k": 0}, {"k": n + 1}):
+        assert Call("topk", tensors, numbers | change).check() != 0

@@ -143,7 +143,8 @@ def _is_empty(ctx: Lowering, node: ir.Node) -> bool:
     """Binds the outputs of a node that computes nothing: tensors without elements."""
     outputs = [value for value in node.outputs if value.uses() or value.is_graph_output()]
     if not outputs or any(0 not in ctx.shape(value) for value in outputs):
-        if node.op_type != "Concat" and any(
+        # An empty operand of Resize is one that is not given.
+        if node.op_type not in ("Concat", "Resize") and any(
                 0 in ctx.shape(value) and value.dtype is not ir.DataType.INT64  # a list of axes
                 for value in operands(node)):
             raise Unsupported("an operand has no elements")

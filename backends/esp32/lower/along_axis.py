@@ -1,4 +1,4 @@
-"""Operators along one axis: Softmax, LogSoftmax, LayerNormalization, ArgMax, ArgMin, CumSum."""
+"""Operators along one axis: softmax, layer normalization, arg max, cumulative sum, top k."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ternc.backends.esp32.lower.context import Lowering, Unsupported
 from ternc.backends.esp32.lower.forms import Buffer, IntArray, Scaled, WideArray
 from ternc.backends.esp32.lower.layout import Layout, Shape
+from ternc.backends.esp32.lower.moving import moved
 from ternc.backends.esp32.lower.nodes import attr_float, attr_int, optional_input, required_input
 from ternc.backends.esp32.lower.registry import operator
 from ternc.backends.esp32.lower.unary import stored_as_int8
@@ -222,3 +223,28 @@ def lower_cumulative_sum(ctx: Lowering, node: ir.Node) -> None:
     ctx.emit("cumsum", node, x=x.tensor, y=y.tensor, outer=outer, n=n, inner=inner,
              exclusive=attr_int(node, "exclusive", 0), reverse=attr_int(node, "reverse", 0))
     ctx.bind(node.outputs[0], y)
+
+
+@operator("TopK", int8="on the integers", note="constant k")
+def lower_top_k(ctx: Lowering, node: ir.Node) -> None:
+    """TopK; the indices are int32 on the device."""
+    if ctx.constant(required_input(node, 1)) is None:
+        raise Unsupported("TopK with a k computed at run time",
+                          help="export the model with a constant k")
+    value = required_input(node, 0)
+    shape, out = ctx.shape(value), ctx.shape(node.outputs[0])
+    axis = attr_int(node, "axis", -1) % len(shape)
+    source, wrap = moved(ctx, value)
+    buffer, outer, n, inner = split_at(stored_as_int8(ctx, node, source), axis, node, ctx)
+    if buffer.tensor.dtype is DType.BOOL:
+        raise Unsupported("TopK of bool", code="TC0104")
+    layout = buffer.layout if shape == out else buffer.layout.with_axis(axis, out[axis])
+    assert layout is not None  # split_at made the axis one atom
+    values = ctx.new(node.outputs[0].name or f"{node.name}:values", buffer.tensor.dtype,
+                     layout, buffer.offset)
+    indices = ctx.new(node.outputs[1].name or f"{node.name}:indices", DType.I32, layout)
+    ctx.emit("topk", node, x=buffer.tensor, y=values.tensor, indices=indices.tensor,
+             outer=outer, n=n, inner=inner, k=out[axis],
+             smallest=int(not attr_int(node, "largest", 1)))
+    ctx.bind(node.outputs[0], wrap(values))
+    ctx.bind(node.outputs[1], indices)
