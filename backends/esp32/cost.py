@@ -253,7 +253,7 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType({
     "gelu_f32": Cost(_E, 2460, 86),
     "activation_f32": Cost(_E, 2580, 88.1),
     "threshold_f32": Cost(_E, 143, 12.2),
-    "trigonometric_f32": Cost(_E, 1160, 355),
+    "trigonometric_f32": Cost(_E, 1150, 129),
     "arc_f32": Cost(_E, 1540, 57.6),
     "cumsum": Cost(_E, 90.9, 20.4),
     "extremum": Cost(_E, 23.9, 23.9),

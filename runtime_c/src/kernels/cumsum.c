@@ -4,8 +4,9 @@
 static ternc_status check_cumsum(const ternc_op *op) {
   const ternc_cumsum_args *args = (const ternc_cumsum_args *)op->args;
   const uint64_t count = ternc_mul3(args->outer, args->n, args->inner);
-  const uint32_t dtype = args->x == TERNC_NONE ? TERNC_F32 : ternc_record(op, args->x)->dtype;
-  if (args->exclusive > 1 || args->reverse > 1) return TERNC_E_OPERAND;
+  uint32_t dtype;
+  if (args->x == TERNC_NONE || args->exclusive > 1 || args->reverse > 1) return TERNC_E_OPERAND;
+  dtype = ternc_record(op, args->x)->dtype;
   if (dtype != TERNC_F32 && dtype != TERNC_I32) return TERNC_E_OPERAND;
   if (ternc_expect(op, args->x, dtype, count)) return TERNC_E_OPERAND;
   return ternc_expect(op, args->y, dtype, count);

@@ -26,6 +26,7 @@ static float reduced(float v, uint32_t *quadrant) {
   const uint64_t m = (bits & 0x007fffffu) | 0x00800000u;
   const uint32_t at = (bits >> 23) - 120u; /* pi/4 has the exponent 126: from 6 to 134 */
   uint64_t phase;
+  int32_t high;
   float r;
   if (bits <= 0x3f490fdau) { /* pi/4 */
     *quadrant = 0;
@@ -34,8 +35,13 @@ static float reduced(float v, uint32_t *quadrant) {
   phase = (m * bits_at(at) << 32) + m * bits_at(at + 32) + (m * bits_at(at + 64) >> 32);
   *quadrant = (uint32_t)((phase + ((uint64_t)1 << 61)) >> 62) & 3u;
   phase -= (uint64_t)*quadrant << 62;
-  r = phase >> 63 != 0 ? -(float)(~phase + 1) : (float)phase;
-  r *= 3.40612158e-19f; /* pi/2 * 2^-62 */
+  high = (int32_t)(uint32_t)(phase >> 32);
+  if (high >= 1 << 26 || high < -(1 << 26)) { /* 32 bits are enough: the usual case, and faster */
+    r = (float)high * 1.46291808e-09f; /* pi/2 * 2^-30 */
+  } else {
+    r = phase >> 63 != 0 ? -(float)(~phase + 1) : (float)phase;
+    r *= 3.4061216e-19f; /* pi/2 * 2^-62 */
+  }
   if (v < 0.0f) {
     *quadrant = (0u - *quadrant) & 3u;
     r = -r;
