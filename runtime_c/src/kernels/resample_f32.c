@@ -24,23 +24,33 @@ static uint32_t rows_resample_f32(const ternc_op *op) {
 static void run_resample_f32(const ternc_op *op, uint32_t begin, uint32_t end) {
   const ternc_resample_f32_args *args = (const ternc_resample_f32_args *)op->args;
   const int32_t *first = (const int32_t *)ternc_data(op, args->first);
-  const size_t inner = args->inner;
+  const float *weights = (const float *)ternc_data(op, args->w);
+  const size_t inner = args->inner, block = args->axis * inner;
+  const uint32_t taps = args->taps;
+  const int32_t last = (int32_t)(args->axis - taps);
+  float *y = (float *)ternc_data(op, args->y) + begin * inner;
+  const float *from;
+  uint32_t k;
+  if (begin >= end) return;
+  k = begin % args->n;
+  from = (const float *)ternc_data(op, args->x) + begin / args->n * block;
   for (; begin < end; begin++) {
-    const uint32_t k = begin % args->n;
-    const int32_t from = ternc_clamp(first[k], 0, (int32_t)(args->axis - args->taps));
-    const float *w = (const float *)ternc_data(op, args->w) + (size_t)k * args->taps;
-    const float *x = (const float *)ternc_data(op, args->x) +
-                     ((size_t)(begin / args->n) * args->axis + (size_t)from) * inner;
-    float *y = (float *)ternc_data(op, args->y) + begin * inner;
-    size_t j;
-    for (j = 0; j < inner; j++) {
+    const float *w = weights + (size_t)k * taps;
+    const float *x = from + (size_t)ternc_clamp(first[k], 0, last) * inner;
+    const float *stop = y + inner;
+    for (; y < stop; y++, x++) {
+      const float *tap = x;
       float sum = 0.0f;
       uint32_t t;
-      for (t = 0; t < args->taps; t++) {
+      for (t = 0; t < taps; t++, tap += inner) {
         /* What has no weight is not read: it may be infinite. */
-        if (w[t] != 0.0f) sum += w[t] * x[t * inner + j];
+        if (w[t] != 0.0f) sum += w[t] * *tap;
       }
-      y[j] = sum;
+      *y = sum;
+    }
+    if (++k == args->n) {
+      k = 0;
+      from += block;
     }
   }
 }
