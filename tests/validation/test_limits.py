@@ -154,7 +154,7 @@ def test_junit_that_cannot_be_written(
 
 
 def test_junit_of_a_model_that_does_not_compile(tmp_path: Path) -> None:
-    model = saved(dense(op="Hardmax"), tmp_path)
+    model = saved(dense(op="RandomNormalLike"), tmp_path)
     assert main(["validate", str(model), "-q", "--junit", str(tmp_path / "r.xml")]) == 1
     text = (tmp_path / "r.xml").read_text()
     assert "TC0101" in text

@@ -108,7 +108,7 @@ def test_names_out_of_a_model_are_text() -> None:
 
 
 def test_the_page_of_a_model_that_does_not_compile(tmp_path: Path) -> None:
-    model = saved(dense(op="Hardmax"), tmp_path)
+    model = saved(dense(op="RandomNormalLike"), tmp_path)
     assert main(["validate", str(model), "-q", "--report", str(tmp_path / "r.html")]) == 1
     text = (tmp_path / "r.html").read_text()
     parsed(text)
