@@ -260,7 +260,8 @@ def test_missing_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_every_problem_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     proto = dense(op="RandomNormalLike")
-    proto.graph.node.append(onnx.helper.make_node("RandomUniformLike", ["h"], ["z"], name="another"))
+    proto.graph.node.append(
+        onnx.helper.make_node("RandomUniformLike", ["h"], ["z"], name="another"))
     proto.graph.output.append(onnx.helper.make_tensor_value_info("z", 1, [1, 4]))
     assert main([str(saved(proto, tmp_path)), "-o", str(tmp_path / "o.h")]) == 1
     text = capsys.readouterr().err
